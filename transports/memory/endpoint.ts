@@ -1,0 +1,191 @@
+/**
+ * One life of a member on a memory network: the Transport port on one side, the network on the other.
+ *
+ * Calls of the handler come only from the scheduler; after `close` or a crash there are none.
+ */
+import { type Address, isName, NAME_BYTES_MAX } from "../../core/base/ids.ts";
+import { TuttiError } from "../../core/base/errors.ts";
+import type {
+  SendStatus,
+  Transport,
+  TransportHandler,
+  TransportTraits,
+} from "../../core/runtime/transport.ts";
+import type { Link, Packet } from "./link.ts";
+
+const SCHEME = "memory:";
+
+/**
+ * Checks an address of the memory network.
+ *
+ * @param address `memory:NAME`, NAME being 1 to 64 bytes of printable text without spaces.
+ * @returns The same text.
+ * @throws {TuttiError} `InvalidAddress`
+ */
+export function canonicalAddress(address: string): Address {
+  if (typeof address === "string" && address.startsWith(SCHEME)) {
+    if (isName(address.slice(SCHEME.length), NAME_BYTES_MAX)) return address as Address;
+  }
+  throw new TuttiError(
+    "InvalidAddress",
+    `Cannot use address ${JSON.stringify(address)}: it is not memory:NAME; ` +
+      `give a NAME of 1 to ${NAME_BYTES_MAX} bytes of printable text without spaces`,
+  );
+}
+
+/** A peer that this endpoint reaches for. */
+export interface Peer {
+  readonly address: Address;
+  /** The link to it. */
+  readonly link: Link;
+  /** The peer's life that the handler was told of by `reachable`; packets go to that life only. */
+  target: Endpoint | undefined;
+  /** The peer's life that was last found connected in both directions; the handler hears of it a moment later. */
+  found: Endpoint | undefined;
+}
+
+/** Something for the handler that waits while the member is paused. */
+export type Held =
+  | { readonly kind: "packet"; readonly packet: Packet }
+  | { readonly kind: "drain" }
+  | { readonly kind: "reachable"; readonly peer: Peer; readonly life: Endpoint | undefined };
+
+/** Counters of one life. */
+export interface EndpointCounts {
+  packetsSent: number;
+  bytesSent: number;
+  packetsReceived: number;
+  bytesReceived: number;
+  full: number;
+  oversize: number;
+  unreachable: number;
+}
+
+/** What an endpoint asks of its network. */
+export interface EndpointNetwork {
+  readonly packetBytesMax: number;
+  opened(endpoint: Endpoint): void;
+  closed(endpoint: Endpoint): void;
+  link(from: Address, to: Address): Link;
+  /** One end of a pair opened, closed, connected or disconnected. */
+  pairChanged(one: Endpoint, other: Address): void;
+  multicast(from: Endpoint, packet: Uint8Array): SendStatus;
+  unicast(from: Endpoint, peer: Peer, packet: Uint8Array): SendStatus;
+  /** A peer's path is gone: whoever waits for room on its link need not wait any longer. */
+  released(link: Link): void;
+}
+
+/** The memory adapter. */
+export class Endpoint implements Transport {
+  readonly traits: TransportTraits;
+  /** Its canonical address. */
+  readonly address: Address;
+  /** Peers that it reaches for. */
+  readonly peers: Map<Address, Peer> = new Map();
+  /** While paused, what waits for the handler, oldest first. */
+  readonly held: Held[] = [];
+  /** Whether calls of the handler wait. */
+  paused = false;
+  /** Takes back a flush that `resume` has asked for. */
+  cancelFlush: (() => void) | undefined;
+  /** How many of `held` are packets. */
+  heldPackets = 0;
+  readonly counts: EndpointCounts = {
+    packetsSent: 0,
+    bytesSent: 0,
+    packetsReceived: 0,
+    bytesReceived: 0,
+    full: 0,
+    oversize: 0,
+    unreachable: 0,
+  };
+  readonly #network: EndpointNetwork;
+  #handler: TransportHandler | undefined;
+  #closed = false;
+
+  constructor(network: EndpointNetwork, address: Address) {
+    this.#network = network;
+    this.address = address;
+    this.traits = {
+      name: "memory",
+      multicast: "fan-out",
+      lossy: false,
+      packetBytesMax: network.packetBytesMax,
+    };
+  }
+
+  /** Who gets the calls, or `undefined` before `open` and after the end of this life. */
+  get handler(): TransportHandler | undefined {
+    return this.#handler;
+  }
+
+  // deno-lint-ignore require-await -- what goes wrong is a rejection, as with adapters that do wait
+  async open(handler: TransportHandler): Promise<Address> {
+    if (this.#closed) {
+      throw new TuttiError("Closed", `Cannot open ${this.address}: this adapter was closed; make a new one`);
+    }
+    if (this.#handler !== undefined) {
+      throw new TuttiError("AddressInUse", `Cannot open ${this.address}: it is open already; open it once`);
+    }
+    this.#network.opened(this);
+    this.#handler = handler;
+    for (const peer of this.peers.keys()) this.#network.pairChanged(this, peer);
+    return this.address;
+  }
+
+  canonical(address: string): Address {
+    return canonicalAddress(address);
+  }
+
+  connect(peer: Address): void {
+    if (this.#closed || peer === this.address || this.peers.has(peer)) return;
+    const link = this.#network.link(this.address, peer);
+    this.peers.set(peer, { address: peer, link, target: undefined, found: undefined });
+    this.#network.pairChanged(this, peer);
+  }
+
+  disconnect(address: Address): void {
+    const peer = this.peers.get(address);
+    if (peer === undefined) return;
+    this.peers.delete(address);
+    this.#network.released(peer.link);
+    this.#network.pairChanged(this, address);
+  }
+
+  multicast(packet: Uint8Array): SendStatus {
+    if (this.#handler === undefined) return this.#refuse("unreachable");
+    if (packet.length > this.traits.packetBytesMax) return this.#refuse("oversize");
+    return this.#network.multicast(this, packet);
+  }
+
+  unicast(to: Address, packet: Uint8Array): SendStatus {
+    const peer = this.peers.get(to);
+    if (this.#handler === undefined || peer?.target === undefined) return this.#refuse("unreachable");
+    if (packet.length > this.traits.packetBytesMax) return this.#refuse("oversize");
+    return this.#network.unicast(this, peer, packet);
+  }
+
+  stats(): Readonly<Record<string, number>> {
+    return { ...this.counts, heldNow: this.held.length, peersNow: this.peers.size };
+  }
+
+  close(_deadlineMs: number): Promise<void> {
+    this.end();
+    return Promise.resolve();
+  }
+
+  /** Ends this life at once: by `close` or by a crash. What has left is on its way and stays so. */
+  end(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const wasOpen = this.#handler !== undefined;
+    this.#handler = undefined;
+    if (wasOpen) this.#network.closed(this);
+    this.peers.clear();
+  }
+
+  #refuse(why: "unreachable" | "oversize"): SendStatus {
+    this.counts[why]++;
+    return "unreachable";
+  }
+}
