@@ -1,0 +1,18 @@
+/**
+ * The transport conformance suite: what every adapter must do, written without a test runner, for the adapters of this
+ * project and for anyone's own.
+ *
+ * @example
+ * ```ts ignore
+ * import { suite } from "uvu";
+ * import { transportConformance } from "@tutti/tutti/testing";
+ *
+ * const test = suite("my adapter");
+ * for (const { name, run } of transportConformance(harness)) test(name, run);
+ * test.run();
+ * ```
+ *
+ * @module
+ */
+export type { ConformanceCase, HarnessMember, TransportHarness } from "./types.ts";
+export { transportConformance } from "./cases.ts";
