@@ -63,6 +63,7 @@ export interface EndpointCounts {
 
 /** What an endpoint asks of its network. */
 export interface EndpointNetwork {
+  readonly lossy: boolean;
   readonly packetBytesMax: number;
   opened(endpoint: Endpoint): void;
   closed(endpoint: Endpoint): void;
@@ -109,7 +110,7 @@ export class Endpoint implements Transport {
     this.traits = {
       name: "memory",
       multicast: "fan-out",
-      lossy: false,
+      lossy: network.lossy,
       packetBytesMax: network.packetBytesMax,
     };
   }

@@ -26,7 +26,8 @@
 import type { Transport } from "../../core/runtime/transport.ts";
 import { MemoryNetwork } from "./network.ts";
 
-export { type LinkFaults, MemoryNetwork, type MemoryNetworkOptions } from "./network.ts";
+export type { LinkFaults } from "./faults.ts";
+export { MemoryNetwork, type MemoryNetworkOptions } from "./network.ts";
 export { type Cancel, realScheduler, type Scheduler, VirtualScheduler } from "./scheduler.ts";
 
 let processNetwork: MemoryNetwork | undefined;

@@ -13,10 +13,9 @@ import { TuttiError } from "../../core/base/errors.ts";
 import { Random } from "../../core/base/random.ts";
 import type { SendStatus, Transport } from "../../core/runtime/transport.ts";
 import { canonicalAddress, Endpoint, type EndpointNetwork, type Held, type Peer } from "./endpoint.ts";
-import { type CompleteFaults, completeFaults, happens, Link, type LinkFaults, type Packet } from "./link.ts";
+import { type CompleteFaults, completeFaults, happens, type LinkFaults } from "./faults.ts";
+import { Link, type Packet } from "./link.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
-
-export type { LinkFaults } from "./link.ts";
 
 const PACKET_BYTES_MAX = 1024 * 1024;
 const HELD_PACKETS_MAX = 100_000;
@@ -30,6 +29,8 @@ export interface MemoryNetworkOptions {
   readonly seed?: number;
   /** Faults of every link that has none of its own. Default none. */
   readonly faults?: LinkFaults;
+  /** Whether its adapters call themselves lossy: say so when faults, cuts or clogs come later. Default: `faults` lose. */
+  readonly lossy?: boolean;
   /** Largest packet in bytes; a larger one is dropped and counted. Default 1 MiB. */
   readonly packetBytesMax?: number;
   /** Most packets on their way on one link, above which a send is answered `full`. Default unlimited. */
@@ -110,6 +111,7 @@ export class MemoryNetwork {
     }
     this.#reachableDelayMs = delayMs;
     this.#port = {
+      lossy: options.lossy ?? this.#faults.lossRate > 0,
       packetBytesMax: countLimit("packetBytesMax", options.packetBytesMax ?? PACKET_BYTES_MAX),
       opened: (endpoint) => this.#opened(endpoint),
       closed: (endpoint) => this.#closed(endpoint),
@@ -398,7 +400,7 @@ export class MemoryNetwork {
   }
 
   #launch(link: Link, faults: CompleteFaults, target: Endpoint, bytes: Uint8Array): void {
-    const { time, reordered } = link.arrival(faults, bytes.length, this.#scheduler.now(), this.#random);
+    const { time, reordered } = link.pace.arrival(faults, bytes.length, this.#scheduler.now(), this.#random);
     if (reordered) this.#counts.reordered++;
     const packet: Packet = { link, target, bytes: bytes.slice() };
     link.inFlightCount++;
