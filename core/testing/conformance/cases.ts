@@ -1,5 +1,5 @@
 import type { ConformanceCase, TransportHarness } from "./types.ts";
-import { type NamedCase } from "./named_case.ts";
+import type { NamedCase } from "./named_case.ts";
 import { Bench } from "./probe.ts";
 import { addressCases } from "./address_cases.ts";
 import { deliveryCases } from "./delivery_cases.ts";

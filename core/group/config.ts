@@ -1,0 +1,202 @@
+/** What of a group may be tuned, with the defaults and the bounds within which values make sense. */
+import { TuttiError } from "../base/errors.ts";
+import {
+  type Address,
+  GROUP_BYTES_MAX,
+  type Incarnation,
+  isName,
+  type MemberName,
+  MEMBERS_MAX,
+  NAME_BYTES_MAX,
+} from "../base/ids.ts";
+import type { OrderName } from "../wire/control.ts";
+
+/** Bounds of memory and of packets. All in bytes or counts of messages. */
+export interface Limits {
+  /** Largest encoded value that may be sent, in bytes. 1 to 64 MiB. Default 1 MiB. */
+  readonly messageBytesMax: number;
+  /** Most own messages that may await confirmation by all. 1 to 1,000,000. Default 16,384. */
+  readonly windowMessages: number;
+  /** Most bytes of own messages that may await confirmation by all. 64 KiB to 1 GiB. Default 8 MiB. */
+  readonly windowBytes: number;
+  /** Messages are bundled into packets up to this size, in bytes. 1,200 to 1 MiB. Default 64 KiB. */
+  readonly bundleBytes: number;
+  /** Most events other than messages that wait for the application. 16 to 100,000. Default 1,024. */
+  readonly eventsMax: number;
+}
+
+/** Times in milliseconds. */
+export interface Timing {
+  /** Between two heartbeats. 10 to 60,000. Default 200. */
+  readonly heartbeatMs: number;
+  /** Between two greetings to a member that has not answered yet. 10 to 60,000. Default 100. */
+  readonly helloMs: number;
+  /** A member not heard for so long is reported `down`. 50 to 600,000. Default 2,000. */
+  readonly downMs: number;
+  /** Longest time that an acknowledgement waits for company. 0 to 1,000. Default 5. */
+  readonly ackDelayMs: number;
+  /** Shortest delay before a gap is asked for. 0 to 10,000. Default 2. */
+  readonly nakDelayMinMs: number;
+  /** Longest delay before a gap is asked for. 1 to 10,000. Default 15. */
+  readonly nakDelayMaxMs: number;
+  /** Longest time between two requests for the same gap. 10 to 60,000. Default 500. */
+  readonly nakBackoffMaxMs: number;
+  /** First announcement of the last sequence after a burst ends. 1 to 10,000. Default 25. */
+  readonly announceMs: number;
+  /** How long the messages of a restarted member wait for the rest of its former life. 0 to 60,000. Default 2,000. */
+  readonly settleMs: number;
+}
+
+/** Everything that a group machine is told at birth. */
+export interface GroupConfig {
+  /** Name of the group: 1 to 128 bytes of printable text without spaces. */
+  readonly group: string;
+  /** Own name: 1 to 64 bytes of printable text without spaces. */
+  readonly name: MemberName;
+  /** Own address. */
+  readonly address: Address;
+  /** This life's number: higher than that of any former life. */
+  readonly incarnation: Incarnation;
+  /** The configured members, this one included, in the order of members. */
+  readonly members: readonly Address[];
+  /** Order of delivery. */
+  readonly order: OrderName;
+  /** Bounds. */
+  readonly limits: Limits;
+  /** Times. */
+  readonly timing: Timing;
+  /** Largest packet of the transport, in bytes. */
+  readonly packetBytesMax: number;
+  /** Seed of the random back-off. */
+  readonly seed: number;
+}
+
+/** The default bounds. */
+export const DEFAULT_LIMITS: Limits = {
+  messageBytesMax: 1024 * 1024,
+  windowMessages: 16_384,
+  windowBytes: 8 * 1024 * 1024,
+  bundleBytes: 64 * 1024,
+  eventsMax: 1024,
+};
+
+/** The default times. */
+export const DEFAULT_TIMING: Timing = {
+  heartbeatMs: 200,
+  helloMs: 100,
+  downMs: 2000,
+  ackDelayMs: 5,
+  nakDelayMinMs: 2,
+  nakDelayMaxMs: 15,
+  nakBackoffMaxMs: 500,
+  announceMs: 25,
+  settleMs: 2000,
+};
+
+const LIMIT_BOUNDS: Record<keyof Limits, readonly [number, number]> = {
+  messageBytesMax: [1, 64 * 1024 * 1024],
+  windowMessages: [1, 1_000_000],
+  windowBytes: [64 * 1024, 1024 * 1024 * 1024],
+  bundleBytes: [1200, 1024 * 1024],
+  eventsMax: [16, 100_000],
+};
+
+const TIMING_BOUNDS: Record<keyof Timing, readonly [number, number]> = {
+  heartbeatMs: [10, 60_000],
+  helloMs: [10, 60_000],
+  downMs: [50, 600_000],
+  ackDelayMs: [0, 1000],
+  nakDelayMinMs: [0, 10_000],
+  nakDelayMaxMs: [1, 10_000],
+  nakBackoffMaxMs: [10, 60_000],
+  announceMs: [1, 10_000],
+  settleMs: [0, 60_000],
+};
+
+function complete<T extends object>(
+  what: string,
+  defaults: T,
+  given: Partial<T> | undefined,
+  bounds: Record<keyof T, readonly [number, number]>,
+  whole: boolean,
+): T {
+  const result = { ...defaults };
+  for (const [key, value] of Object.entries(given ?? {})) {
+    if (value === undefined) continue;
+    const range = bounds[key as keyof T];
+    if (range === undefined) {
+      const names = Object.keys(bounds).join(", ");
+      throw new TuttiError("InvalidArgument", `Cannot join: ${what}.${key} is unknown; use one of ${names}`);
+    }
+    const [low, high] = range;
+    if (typeof value !== "number" || !(value >= low && value <= high) || (whole && !Number.isInteger(value))) {
+      throw new TuttiError(
+        "InvalidArgument",
+        `Cannot join: ${what}.${key} is ${String(value)}; use a ${whole ? "whole " : ""}number from ${low} to ${high}`,
+      );
+    }
+    result[key as keyof T] = value as T[keyof T];
+  }
+  return result;
+}
+
+/**
+ * Fills in the default bounds and checks the rest.
+ *
+ * @throws {TuttiError} `InvalidArgument` naming the option, its value and its bounds
+ */
+export function completeLimits(given: Partial<Limits> | undefined): Limits {
+  return complete("limits", DEFAULT_LIMITS, given, LIMIT_BOUNDS, true);
+}
+
+/**
+ * Fills in the default times and checks the rest.
+ *
+ * @throws {TuttiError} `InvalidArgument` naming the option, its value and its bounds
+ */
+export function completeTiming(given: Partial<Timing> | undefined): Timing {
+  const timing = complete("timing", DEFAULT_TIMING, given, TIMING_BOUNDS, false);
+  if (timing.nakDelayMaxMs < timing.nakDelayMinMs) {
+    throw new TuttiError(
+      "InvalidArgument",
+      `Cannot join: timing.nakDelayMaxMs is ${timing.nakDelayMaxMs}; use at least nakDelayMinMs, ${timing.nakDelayMinMs}`,
+    );
+  }
+  if (timing.downMs < 2 * timing.heartbeatMs) {
+    throw new TuttiError(
+      "InvalidArgument",
+      `Cannot join: timing.downMs is ${timing.downMs}; use at least twice heartbeatMs, ${2 * timing.heartbeatMs}`,
+    );
+  }
+  return timing;
+}
+
+/**
+ * Checks the names and the list of a configuration.
+ *
+ * @throws {TuttiError} `InvalidArgument`
+ */
+export function checkConfig(config: GroupConfig): void {
+  if (!isName(config.group, GROUP_BYTES_MAX)) {
+    throw new TuttiError("InvalidArgument", `Cannot join: the group's name is ${quote(config.group)}; ${rule(GROUP_BYTES_MAX)}`);
+  }
+  if (!isName(config.name, NAME_BYTES_MAX)) {
+    throw new TuttiError("InvalidArgument", `Cannot join: the member's name is ${quote(config.name)}; ${rule(NAME_BYTES_MAX)}`);
+  }
+  if (config.members.length > MEMBERS_MAX) {
+    throw new TuttiError("InvalidArgument", `Cannot join: the list has ${config.members.length} members; use at most ${MEMBERS_MAX}`);
+  }
+  if (!Number.isSafeInteger(config.incarnation) || config.incarnation <= 0) {
+    throw new TuttiError("InvalidArgument", `Cannot join: the incarnation is ${config.incarnation}; use a positive whole number`);
+  }
+}
+
+function rule(bytesMax: number): string {
+  return `use 1 to ${bytesMax} bytes of printable text without spaces`;
+}
+
+/** A text for an error message: quoted, escaped and cut. */
+function quote(text: unknown): string {
+  if (typeof text !== "string") return String(text).slice(0, 40);
+  return JSON.stringify(text.length > 40 ? `${text.slice(0, 40)}...` : text);
+}

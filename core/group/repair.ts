@@ -1,0 +1,280 @@
+/**
+ * Repair: whatever is missing is asked for and sent again, until everybody who is left holds the same.
+ *
+ * - Heartbeats tell everybody what this member holds of every stream. To the sender of a stream that is one more
+ *   acknowledgement (so a lost one does no harm, W4); to the others it says who can serve what.
+ * - A NAK goes to the sender first, and to other holders when the sender is silent or gone.
+ * - When a member has started a new life, what it sent in the former one is evened out: each member fetches what any
+ *   other one holds of it. The former life is *settled* for a member once all that are heard report the same
+ *   received-through mark and take nothing new of it. Until then, for `settleMs` at the most, the new life's messages
+ *   wait, so that a sender's messages keep their order over a restart too.
+ */
+import type { ReceiveStream } from "../multicast/receive_stream.ts";
+import { type Holding, HOLDING_BYTES, parseHoldings, parseRanges, RANGE_BYTES, writeHolding, writeRanges } from "../wire/control.ts";
+import { NAK_RANGES_MAX } from "../wire/limits.ts";
+import { Kind, readU64, writeU64 } from "../wire/message.ts";
+import { PacketReader } from "../wire/packet_reader.ts";
+import type { PacketStore } from "../multicast/packet_store.ts";
+import type { Peer } from "./roster.ts";
+import type { GroupState } from "./state.ts";
+
+/** Most bytes sent in answer to one NAK: the asker comes back for the rest as it makes progress. */
+const ANSWER_BYTES_MAX = 256 * 1024;
+/** NAKs that go to the sender alone before other holders are asked as well. */
+const SENDER_ATTEMPTS = 2;
+
+/** Asks for what is missing, serves what others miss, and evens out former lives. */
+export class Repair {
+  readonly #state: GroupState;
+  readonly #reader = new PacketReader();
+  #heartbeats = 0;
+  #heartbeatAt = 0;
+  #announceMs: number;
+
+  constructor(state: GroupState) {
+    this.#state = state;
+    this.#announceMs = state.config.timing.heartbeatMs;
+  }
+
+  /** Own messages went out after a quiet time: announce the last sequence soon, in case the last packet is lost (W6). */
+  announce(now: number): void {
+    const { timing } = this.#state.config;
+    if (this.#announceMs < timing.heartbeatMs) return;
+    this.#announceMs = timing.announceMs;
+    this.#heartbeatAt = Math.min(this.#heartbeatAt, now + this.#announceMs);
+  }
+
+  /** Makes the next heartbeat due: something has changed that the others wait for. */
+  hasten(now: number): void {
+    this.#heartbeatAt = Math.min(this.#heartbeatAt, now);
+  }
+
+  /** Sends heartbeats and NAKs that are due. */
+  tick(now: number): void {
+    if (now >= this.#heartbeatAt) this.heartbeat(now);
+    for (const stream of this.#state.roster.streams) {
+      if (now >= stream.nakAt) this.nak(stream, now);
+    }
+    for (const peer of this.#state.roster.others()) {
+      if (peer.former.length > 0) this.settle(peer, now);
+    }
+  }
+
+  /** When something of this is due next. */
+  nextDeadline(): number {
+    let next = this.#heartbeatAt;
+    for (const stream of this.#state.roster.streams) if (stream.nakAt < next) next = stream.nakAt;
+    for (const peer of this.#state.roster.peers) {
+      if (peer.holdUntil > 0 && peer.holdUntil < next) next = peer.holdUntil;
+    }
+    return next;
+  }
+
+  /** Tells everybody the own last sequence and what is held. */
+  heartbeat(now: number): void {
+    const { own, clock, multicast, roster, config } = this.#state;
+    this.#heartbeats++;
+    const holdings: Holding[] = [];
+    for (const stream of roster.streams) {
+      if (stream === this.#state.loopback) continue;
+      holdings.push({
+        rank: stream.rank,
+        incarnation: stream.incarnation,
+        current: stream.incarnation === roster.peers[stream.rank].incarnation,
+        first: stream.store.first,
+        received: stream.received,
+        delivered: stream.delivered,
+      });
+    }
+    const bodyBytes = 8 + holdings.length * HOLDING_BYTES;
+    let offset = multicast.begin(Kind.heartbeat, 0, holdings.length, bodyBytes, own.last, clock.time);
+    writeU64(multicast.view, offset, own.stable);
+    offset += 8;
+    for (const holding of holdings) {
+      writeHolding(multicast.view, offset, holding);
+      offset += HOLDING_BYTES;
+    }
+    this.#announceMs = own.pending === 0 ? config.timing.heartbeatMs : Math.min(this.#announceMs * 2, config.timing.heartbeatMs);
+    this.#heartbeatAt = now + this.#announceMs;
+  }
+
+  /** A heartbeat arrived from a member's present life. */
+  heard(reader: PacketReader, peer: Peer, now: number): void {
+    const state = this.#state;
+    const holdings = parseHoldings(reader);
+    const stable = holdings === undefined ? -1 : readU64(reader.view, reader.bodyStart);
+    if (holdings === undefined || stable < 0 || stable > reader.a) {
+      state.counters.malformed++;
+      return;
+    }
+    peer.holdings = holdings;
+    if (peer.stream !== undefined) {
+      peer.stream.learn(reader.a, now);
+      peer.stream.settle(stable);
+    }
+    for (const holding of holdings) {
+      if (holding.rank === state.roster.self.rank) {
+        if (holding.incarnation !== state.config.incarnation) continue;
+        if (!state.own.acknowledge(peer.rank, holding.received, holding.delivered)) state.counters.implausible++;
+      } else if (holding.rank !== peer.rank) {
+        this.#compare(holding, now);
+      }
+    }
+  }
+
+  /** What another member holds of a third one's stream, against what is held here. */
+  #compare(holding: Holding, now: number): void {
+    const { roster, config } = this.#state;
+    const peer = roster.peers[holding.rank];
+    if (peer === undefined) return;
+    const stream = peer.streamOf(holding.incarnation);
+    if (stream !== undefined) {
+      // A live sender announces its own last sequence; for a silent one others speak.
+      if (stream.frozen || now - peer.lastHeard > 2 * config.timing.heartbeatMs) stream.learn(holding.received, now);
+      return;
+    }
+    if (holding.first === 0 || holding.incarnation <= peer.doneThrough) return;
+    const over = holding.incarnation < peer.incarnation;
+    // Counted in own heartbeats, so that a pause of this process does not pass for silence of the other.
+    const unheard = peer.incarnation === 0 && this.#heartbeats * config.timing.heartbeatMs > config.timing.downMs;
+    if (!over && !unheard) return; // its own greeting says from where to listen
+    const former = this.#state.stream(holding.rank, holding.incarnation, holding.first);
+    former.frozen = true;
+    peer.former.push(former);
+    peer.former.sort((a, b) => a.incarnation - b.incarnation);
+    roster.refresh();
+    former.learn(holding.received, now);
+  }
+
+  /** Asks for what a stream misses. */
+  nak(stream: ReceiveStream, now: number): void {
+    const pairs = stream.missing(now, NAK_RANGES_MAX);
+    if (pairs.length === 0) return;
+    const holder = this.holder(stream);
+    if (holder === undefined) return;
+    const { unicast, counters } = this.#state;
+    const count = pairs.length / 2;
+    const offset = unicast.begin(Kind.nak, 0, count, count * RANGE_BYTES, stream.incarnation, stream.rank);
+    writeRanges(unicast.view, offset, pairs);
+    counters.naksSent++;
+    this.#state.sendUnicast(holder.rank);
+  }
+
+  /** Whom to ask: the sender, or another holder when it is gone or has not answered. */
+  holder(stream: ReceiveStream): Peer | undefined {
+    const { roster } = this.#state;
+    const sender = roster.peers[stream.rank];
+    const others: Peer[] = [];
+    for (const peer of roster.others()) {
+      if (peer === sender) continue;
+      const holding = peer.holdingOf(stream.rank, stream.incarnation);
+      if (holding !== undefined && holding.received > stream.received) others.push(peer);
+    }
+    const senderLives = !stream.frozen && sender.incarnation === stream.incarnation && !sender.left;
+    if (senderLives && (others.length === 0 || stream.nakAttempts <= SENDER_ATTEMPTS || stream.nakAttempts % 2 === 1)) {
+      return sender;
+    }
+    return others.length === 0 ? undefined : others[stream.nakAttempts % others.length];
+  }
+
+  /** A NAK arrived. */
+  asked(reader: PacketReader, peer: Peer): void {
+    const state = this.#state;
+    const pairs = parseRanges(reader);
+    if (pairs === undefined || reader.b >= state.roster.peers.length) {
+      state.counters.malformed++;
+      return;
+    }
+    state.counters.naksReceived++;
+    const rank = reader.b;
+    const incarnation = reader.a;
+    const own = rank === state.roster.self.rank;
+    const store = own ? incarnation === state.config.incarnation ? state.own.store : undefined : state.roster.stream(rank, incarnation)?.store;
+    const last = own ? state.own.last : state.roster.stream(rank, incarnation)?.known ?? 0;
+    if (store === undefined || pairs[pairs.length - 1] > last) {
+      state.counters.implausible++;
+      return;
+    }
+    if (!own) state.unicast.identify({ ...state.identity, incarnation, rank, relayRank: state.roster.self.rank });
+    const count = this.serve(store, pairs, peer.rank);
+    if (!own) state.unicast.identify(state.identity);
+    if (count === 0) return;
+    state.counters.messagesResent += count;
+    const sender = state.roster.peers[rank].name;
+    if (peer.name !== undefined && sender !== undefined) {
+      state.tell({ type: "retry", member: peer.name, sender, first: pairs[0], count });
+    }
+  }
+
+  /**
+   * Sends again what a store holds of some ranges.
+   *
+   * @returns Number of messages sent.
+   */
+  serve(store: PacketStore, pairs: readonly number[], rank: number): number {
+    const { unicast } = this.#state;
+    let budget = ANSWER_BYTES_MAX;
+    let count = 0;
+    let previous = 0;
+    for (let index = 0; index < pairs.length && budget > 0; index += 2) {
+      const last = pairs[index + 1];
+      let sequence = Math.max(pairs[index], store.first);
+      while (sequence <= last && budget > 0) {
+        const packet = store.find(sequence);
+        if (packet === undefined) {
+          sequence = store.nextHeld(sequence);
+          if (sequence === 0) break;
+          continue;
+        }
+        this.#reader.open(packet);
+        while (this.#reader.next() && budget > 0) {
+          const { kind, a, start, bodyStart, bodyEnd } = this.#reader;
+          if (kind !== Kind.data || a < sequence || a > last) continue;
+          // DATA messages of one packet are consecutive.
+          if (unicast.openBytes > 0 && (a !== previous + 1 || !unicast.fits(bodyEnd - bodyStart))) this.#state.sendUnicast(rank);
+          unicast.copy(packet.subarray(start, bodyEnd));
+          previous = a;
+          budget -= bodyEnd - start;
+          sequence = a + 1;
+          count++;
+        }
+      }
+    }
+    if (unicast.openBytes > 0) this.#state.sendUnicast(rank);
+    return count;
+  }
+
+  /** Settles the former lives of a member, as far as possible, and lifts the hold on its present one. */
+  settle(peer: Peer, now: number): void {
+    const done = peer.former.filter((stream) => this.isSettled(peer, stream, true));
+    if (done.length > 0) {
+      for (const stream of done) {
+        peer.doneThrough = Math.max(peer.doneThrough, stream.incarnation);
+        stream.nakAt = Infinity;
+      }
+      peer.former = peer.former.filter((stream) => !done.includes(stream));
+      this.#state.roster.refresh();
+    }
+    if (peer.holdUntil === 0) return;
+    if (now >= peer.holdUntil || peer.former.every((stream) => this.isSettled(peer, stream, false))) peer.holdUntil = 0;
+  }
+
+  /**
+   * Whether a former life is evened out: every other member takes nothing new of it and has received just as much.
+   *
+   * If all report the same mark r, nobody holds r + 1, now or later: whoever gets r + 1 before having reported r
+   * reports more than r, and nobody can get it from elsewhere.
+   *
+   * @param everybody Ask of those that are not heard, too.
+   */
+  isSettled(peer: Peer, stream: ReceiveStream, everybody: boolean): boolean {
+    if (stream.released < stream.received || stream.incarnation >= peer.incarnation) return false;
+    for (const other of this.#state.roster.others()) {
+      if (other === peer || other.left || (!other.up && !everybody)) continue;
+      if (!other.knowsLife(peer.rank, peer.incarnation)) return false;
+      const holding = other.holdingOf(peer.rank, stream.incarnation);
+      if (holding !== undefined && holding.received !== stream.received) return false;
+    }
+    return true;
+  }
+}

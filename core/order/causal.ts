@@ -1,0 +1,111 @@
+/**
+ * Causal order: if one message could have influenced another, nobody delivers the other first.
+ *
+ * Each message names, for every stream, the last message that its sender had delivered when it sent it - except what
+ * all members are known to have delivered already, which no one needs to wait for. A receiver holds a message back until
+ * it has released all that the message names. Streams are FIFO, so the own stream need not be named.
+ *
+ * Source: K. Birman, A. Schiper, P. Stephenson, "Lightweight Causal and Atomic Group Multicast", ACM TOCS 9(3), 1991
+ * (CBCAST), with the vector cut down to its unstable part.
+ */
+import type { HoldBack, OrderedStream, Release } from "./hold_back.ts";
+
+interface Held<M> {
+  readonly sequence: number;
+  readonly message: M;
+  readonly dependencies: readonly number[];
+}
+
+/**
+ * Whether this member need not wait for a message of a life that it has no stream for.
+ *
+ * @returns True when it never will: the life ended before this member could listen to it.
+ */
+export type IsVoid = (rank: number, incarnation: number) => boolean;
+
+/** Holds a message back until everything that it depends on was released. */
+export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
+  readonly #release: Release<S, M>;
+  readonly #streamOf: (rank: number, incarnation: number) => S | undefined;
+  readonly #isVoid: IsVoid;
+  readonly #queues = new Map<S, Held<M>[]>();
+  #held = 0;
+
+  /**
+   * @param release Takes each message.
+   * @param streamOf Finds the stream of a life.
+   * @param isVoid Judges lives without a stream.
+   */
+  constructor(
+    release: Release<S, M>,
+    streamOf: (rank: number, incarnation: number) => S | undefined,
+    isVoid: IsVoid,
+  ) {
+    this.#release = release;
+    this.#streamOf = streamOf;
+    this.#isVoid = isVoid;
+  }
+
+  /** @inheritdoc */
+  get held(): number {
+    return this.#held;
+  }
+
+  /** @inheritdoc */
+  offer(stream: S, sequence: number, message: M, dependencies: readonly number[]): void {
+    const queue = this.#queues.get(stream);
+    if (queue === undefined && this.satisfied(dependencies)) {
+      stream.released = sequence;
+      this.#release(stream, message);
+      if (this.#held > 0) this.review();
+      return;
+    }
+    const held = { sequence, message, dependencies };
+    if (queue === undefined) this.#queues.set(stream, [held]);
+    else queue.push(held);
+    this.#held++;
+  }
+
+  /** @inheritdoc */
+  dependencies(streams: Iterable<S>): readonly number[] {
+    const dependencies: number[] = [];
+    for (const stream of streams) {
+      if (stream.released > stream.stable) dependencies.push(stream.rank, stream.incarnation, stream.released);
+    }
+    return dependencies;
+  }
+
+  /** @inheritdoc */
+  review(): void {
+    let progress = true;
+    while (progress) {
+      progress = false;
+      for (const [stream, queue] of this.#queues) {
+        let count = 0;
+        while (count < queue.length && this.satisfied(queue[count].dependencies)) {
+          stream.released = queue[count].sequence;
+          this.#release(stream, queue[count].message);
+          count++;
+        }
+        if (count === 0) continue;
+        progress = true;
+        this.#held -= count;
+        queue.splice(0, count);
+        if (queue.length === 0) this.#queues.delete(stream);
+      }
+    }
+  }
+
+  /** Whether all that these dependencies name was released here. */
+  satisfied(dependencies: readonly number[]): boolean {
+    for (let index = 0; index < dependencies.length; index += 3) {
+      const rank = dependencies[index];
+      const incarnation = dependencies[index + 1];
+      const stream = this.#streamOf(rank, incarnation);
+      if (stream === undefined ? !this.#isVoid(rank, incarnation) : stream.released < dependencies[index + 2]) {
+        return false;
+      }
+    }
+    return true;
+  }
+}

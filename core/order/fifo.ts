@@ -1,0 +1,32 @@
+/**
+ * FIFO order: each sender's messages in the order sent. The reliable stage hands every stream over in order and
+ * without gaps, so there is nothing to hold back.
+ */
+import type { HoldBack, OrderedStream, Release } from "./hold_back.ts";
+
+const NONE: readonly number[] = [];
+
+/** Releases every message as it comes. */
+export class FifoOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
+  readonly held = 0;
+  readonly #release: Release<S, M>;
+
+  /** @param release Takes each message. */
+  constructor(release: Release<S, M>) {
+    this.#release = release;
+  }
+
+  /** @inheritdoc */
+  offer(stream: S, sequence: number, message: M): void {
+    stream.released = sequence;
+    this.#release(stream, message);
+  }
+
+  /** @inheritdoc */
+  dependencies(): readonly number[] {
+    return NONE;
+  }
+
+  /** @inheritdoc */
+  review(): void {}
+}

@@ -1,0 +1,191 @@
+/**
+ * The driver: gives a machine its inputs and carries its outputs away.
+ *
+ * One timer for all deadlines. Work is done in turns: whatever happened while the event loop was busy - packets, sends,
+ * progress of the application - is followed by one turn, which closes the bundle, hands packets to the transport and
+ * then messages to the application; so messages sent together travel together, and the application never runs in the
+ * middle of `receive`.
+ */
+import { TuttiError } from "../base/errors.ts";
+import { Deadlines } from "../base/deadlines.ts";
+import type { Address } from "../base/ids.ts";
+import type { ControlEvent, Message } from "../group/events.ts";
+import type { GroupMachine } from "../group/machine.ts";
+import type { ReceiveStream } from "../multicast/receive_stream.ts";
+import type { Environment } from "./environment.ts";
+import type { Transport, TransportHandler } from "./transport.ts";
+
+/** Who takes what a machine puts out for the application. Called at the end of a turn, never re-entrantly. */
+export interface DriverSink {
+  /** Messages to deliver, in order; the streams at the same index go back to `consumed`. */
+  messages(messages: Message[], streams: ReceiveStream[]): void;
+  /** Other events, in order. */
+  events(events: ControlEvent[]): void;
+  /** The stable sequence, or anything else that waiting sends depend on, may have changed. */
+  progress(): void;
+  /** The machine cannot go on. Called once. */
+  failed(error: TuttiError): void;
+}
+
+/** Runs one machine over one transport. */
+export class Driver implements TransportHandler {
+  /** Deadlines of the layer above, served by the same timer. */
+  readonly deadlines: Deadlines = new Deadlines();
+  readonly #machine: GroupMachine;
+  readonly #transport: Transport;
+  readonly #environment: Environment;
+  readonly #sink: DriverSink;
+  /** Multicast packets that the transport had no room for. */
+  #backlog: Uint8Array[] = [];
+  #turnDue = false;
+  #cancelTimer: (() => void) | undefined = undefined;
+  #timerAt = Infinity;
+  #stopped = false;
+
+  /** Starts idle; `start` begins. */
+  constructor(machine: GroupMachine, transport: Transport, environment: Environment, sink: DriverSink) {
+    this.#machine = machine;
+    this.#transport = transport;
+    this.#environment = environment;
+    this.#sink = sink;
+  }
+
+  /** Whether it has come to its end. */
+  get stopped(): boolean {
+    return this.#stopped;
+  }
+
+  /** Reaches for the members and starts the clock. */
+  start(): void {
+    const { roster } = this.#machine.state;
+    for (const peer of roster.others()) this.#transport.connect(peer.address);
+    this.#guard(() => this.#machine.tick(this.#environment.now()));
+    this.wake();
+  }
+
+  /** Ends it: no input is taken and nothing is put out from now on. */
+  stop(): void {
+    this.#stopped = true;
+    this.#cancelTimer?.();
+  }
+
+  /** Something was put into the machine: a turn is due. */
+  wake(): void {
+    if (this.#turnDue || this.#stopped) return;
+    this.#turnDue = true;
+    this.#environment.defer(() => this.#turn());
+  }
+
+  /** @inheritdoc */
+  packet(bytes: Uint8Array): void {
+    if (this.#stopped) return;
+    try {
+      this.#machine.receive(bytes, this.#environment.now());
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.wake();
+  }
+
+  /** @inheritdoc */
+  drain(): void {
+    const backlog = this.#backlog;
+    this.#backlog = [];
+    for (const packet of backlog) this.#multicast(packet);
+  }
+
+  /** @inheritdoc */
+  reachable(peer: Address, up: boolean): void {
+    if (this.#stopped) return;
+    this.#guard(() => this.#machine.reachable(peer, up, this.#environment.now()));
+    this.wake();
+  }
+
+  #turn(): void {
+    this.#turnDue = false;
+    if (this.#stopped) return;
+    this.#guard(() => {
+      let next = this.#machine.flush(this.#environment.now());
+      this.#transmit();
+      this.#sink.progress();
+      if (this.deadlines.next < next) next = this.deadlines.next;
+      this.#arm(next);
+      this.#deliver();
+    });
+    if (this.#machine.state.fatal !== "") {
+      const why = this.#machine.state.fatal;
+      this.#fail(new TuttiError("Replaced", `Cannot go on: ${why}; start this member again`));
+    }
+  }
+
+  #transmit(): void {
+    const { state } = this.#machine;
+    if (state.packets.length === 0) return;
+    const { packets, destinations } = state;
+    state.packets = [];
+    state.destinations = [];
+    for (let index = 0; index < packets.length; index++) {
+      const rank = destinations[index];
+      // A unicast that finds no room or no path is lost like any packet: what it said is said again.
+      if (rank < 0) this.#multicast(packets[index]);
+      else this.#transport.unicast(state.roster.peers[rank].address, packets[index]);
+    }
+  }
+
+  #multicast(packet: Uint8Array): void {
+    if (this.#backlog.length > 0 || this.#transport.multicast(packet) === "full") this.#backlog.push(packet);
+  }
+
+  #deliver(): void {
+    const { state } = this.#machine;
+    if (state.events.length > 0) {
+      const { events } = state;
+      state.events = [];
+      this.#sink.events(events);
+    }
+    if (state.deliveries.length > 0) {
+      const { deliveries, deliveryStreams } = state;
+      state.deliveries = [];
+      state.deliveryStreams = [];
+      this.#sink.messages(deliveries, deliveryStreams);
+    }
+  }
+
+  /** Keeps one timer: brought forward when something is due earlier, left alone otherwise. */
+  #arm(next: number): void {
+    if (next >= this.#timerAt || this.#stopped) return;
+    this.#cancelTimer?.();
+    this.#timerAt = next;
+    this.#cancelTimer = this.#environment.at(next, () => this.#tick());
+  }
+
+  #tick(): void {
+    this.#timerAt = Infinity;
+    this.#cancelTimer = undefined;
+    if (this.#stopped) return;
+    this.#guard(() => {
+      const now = this.#environment.now();
+      this.deadlines.expire(now);
+      this.#machine.tick(now);
+    });
+    this.wake();
+  }
+
+  #guard(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  /** A contradiction inside: better no member than a wrong one. */
+  #fail(cause: unknown): void {
+    if (this.#stopped) return;
+    this.stop();
+    const error = cause instanceof TuttiError
+      ? cause
+      : new TuttiError("Invariant", `Cannot go on: ${String(cause)}; this is a bug`, { cause });
+    this.#sink.failed(error);
+  }
+}

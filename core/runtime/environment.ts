@@ -1,0 +1,26 @@
+/** What a driver needs of the world around it besides a transport: time. Real here, virtual in the simulator. */
+
+/** A source of time and turns. */
+export interface Environment {
+  /** Milliseconds of a monotonic clock; never the wall clock (W23). */
+  now(): number;
+  /** Calls back once at or after a time. @returns Calls it off. */
+  at(time: number, callback: () => void): () => void;
+  /** Calls back when the running code has finished, before any timer or input. */
+  defer(callback: () => void): void;
+}
+
+const TIMER_MS_MAX = 0x7fff_ffff;
+
+/** The environment of a real process. */
+export function realEnvironment(): Environment {
+  return {
+    now: () => performance.now(),
+    at: (time, callback) => {
+      const delayMs = Math.min(Math.max(0, Math.ceil(time - performance.now())), TIMER_MS_MAX);
+      const timer = setTimeout(callback, delayMs);
+      return () => clearTimeout(timer);
+    },
+    defer: (callback) => queueMicrotask(callback),
+  };
+}

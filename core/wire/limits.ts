@@ -1,0 +1,34 @@
+/**
+ * The fixed numbers of the wire format. What an application may tune is in `group/config.ts`; what stands here is part
+ * of the protocol, the same for every member.
+ */
+
+/** First two bytes of every packet: "TU". */
+export const PACKET_MAGIC = 0x5455;
+/** Version of the wire format; a packet of another version is counted and dropped (H49). */
+export const PROTOCOL_VERSION = 1;
+/** Bytes of the packet header. */
+export const PACKET_HEADER_BYTES = 32;
+/** Bytes of the header that precedes every message of a packet. */
+export const MESSAGE_HEADER_BYTES = 24;
+/** Bytes of one causal dependency: rank, incarnation, sequence. */
+export const DEPENDENCY_BYTES = 18;
+/** Most causal dependencies of one message: one for each other member. */
+export const DEPENDENCIES_MAX = 1024;
+/** Most ranges that one NAK may ask for (H20). */
+export const NAK_RANGES_MAX = 32;
+/** Largest body of a control message (HELLO and the like), in bytes. */
+export const CONTROL_BYTES_MAX: number = 512 * 1024;
+/** Largest number that travels: sequences, Lamport times, incarnations and view numbers are safe integers. */
+export const NUMBER_MAX: number = Number.MAX_SAFE_INTEGER;
+/**
+ * Largest step by which a peer's Lamport time may exceed the local clock (H17). At a million messages a second it takes
+ * nine years to run that far, so an honest newcomer is never refused, and one forged packet cannot use up the clock.
+ */
+export const LAMPORT_JUMP_MAX: number = 2 ** 48;
+/** Deepest nesting of an application value. */
+export const VALUE_DEPTH_MAX = 64;
+/** Most items (numbers, texts, keys, containers) in one application value. */
+export const VALUE_ITEMS_MAX = 1_000_000;
+/** Largest big integer in an application value, in bytes (H40). */
+export const BIGINT_BYTES_MAX = 64;

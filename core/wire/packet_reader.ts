@@ -1,0 +1,146 @@
+/**
+ * Reads packets without allocating: one reader is reused for every packet of a group.
+ *
+ * `open` checks the whole structure before anything of the packet is acted upon, so that a packet cut or altered
+ * anywhere is refused as a whole (H33-H36, H49). It never throws.
+ */
+import {
+  DEPENDENCIES_MAX,
+  DEPENDENCY_BYTES,
+  MESSAGE_HEADER_BYTES,
+  PACKET_HEADER_BYTES,
+  PACKET_MAGIC,
+  PROTOCOL_VERSION,
+} from "./limits.ts";
+import { Encoding, FLAG_RELAYED, Kind, readU64 } from "./message.ts";
+
+/** Why a packet was refused; `""` when it is well formed. */
+export type PacketFault = "" | "foreign" | "version" | "malformed";
+
+/** A cursor over one packet. */
+export class PacketReader {
+  /** The packet. */
+  bytes: Uint8Array = new Uint8Array(0);
+  /** The packet, for numbers. */
+  view: DataView = new DataView(new ArrayBuffer(0));
+  /** FNV-1a of the group's name. */
+  groupKey = 0;
+  /** View number. */
+  viewNumber = 0;
+  /** Incarnation of the sender, or of the origin of a relayed packet. */
+  incarnation = 0;
+  /** Rank of the sender, or of the origin of a relayed packet. */
+  rank = 0;
+  /** Rank of the member that put the packet on the network. */
+  relayRank = 0;
+  /** Whether another member than the origin sent it. */
+  relayed = false;
+  /** Sequence of the first DATA message; 0 when there is none. DATA messages of a packet are consecutive. */
+  dataFirst = 0;
+  /** Sequence of the last DATA message; 0 when there is none. */
+  dataLast = 0;
+  /** Messages other than DATA. */
+  controls = 0;
+
+  /** Kind of the message under the cursor. */
+  kind = 0;
+  /** Its flags. */
+  flags = 0;
+  /** Its count. */
+  count = 0;
+  /** Its first number. */
+  a = 0;
+  /** Its second number. */
+  b = 0;
+  /** Where its header starts in `bytes`. */
+  start = 0;
+  /** Where its body starts in `bytes`. */
+  bodyStart = 0;
+  /** Where its body ends in `bytes`. */
+  bodyEnd = 0;
+
+  /** Reads the header and checks every message; afterwards the cursor stands before the first one. */
+  open(bytes: Uint8Array): PacketFault {
+    this.dataFirst = 0;
+    this.dataLast = 0;
+    this.controls = 0;
+    if (bytes.length < PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES) return bytes.length < 4 ? "foreign" : this.#short(bytes);
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.bytes = bytes;
+    this.view = view;
+    if (view.getUint16(0) !== PACKET_MAGIC) return "foreign";
+    if (view.getUint8(2) !== PROTOCOL_VERSION) return "version";
+    const flags = view.getUint8(3);
+    if (flags > FLAG_RELAYED || view.getUint32(28) !== 0) return "malformed";
+    this.relayed = flags === FLAG_RELAYED;
+    this.groupKey = view.getUint32(4);
+    this.viewNumber = readU64(view, 8);
+    this.incarnation = readU64(view, 16);
+    this.rank = view.getUint16(24);
+    this.relayRank = view.getUint16(26);
+    if (this.viewNumber < 0 || this.incarnation <= 0) return "malformed";
+    if (!this.relayed && this.rank !== this.relayRank) return "malformed";
+
+    this.bodyEnd = PACKET_HEADER_BYTES;
+    while (this.bodyEnd < bytes.length) {
+      if (!this.#read()) return "malformed";
+      if (this.kind === Kind.data) {
+        if (!this.#checkData()) return "malformed";
+      } else if (this.relayed) {
+        return "malformed"; // only application messages are ever resent for another
+      } else {
+        this.controls++;
+      }
+    }
+    this.rewind();
+    return "";
+  }
+
+  /** Puts the cursor before the first message again. */
+  rewind(): void {
+    this.bodyEnd = PACKET_HEADER_BYTES;
+  }
+
+  /** Moves to the next message of an opened packet. */
+  next(): boolean {
+    return this.bodyEnd < this.bytes.length && this.#read();
+  }
+
+  /** Where the payload of the DATA message under the cursor starts, behind its dependencies. */
+  get payloadStart(): number {
+    return this.bodyStart + this.count * DEPENDENCY_BYTES;
+  }
+
+  /** A packet too short to hold a message: still told apart by what can be read of it. */
+  #short(bytes: Uint8Array): PacketFault {
+    if (((bytes[0] << 8) | bytes[1]) !== PACKET_MAGIC) return "foreign";
+    return bytes[2] === PROTOCOL_VERSION ? "malformed" : "version";
+  }
+
+  #read(): boolean {
+    const view = this.view;
+    const start = this.bodyEnd;
+    if (start + MESSAGE_HEADER_BYTES > view.byteLength) return false;
+    const bodyStart = start + MESSAGE_HEADER_BYTES;
+    const bodyEnd = bodyStart + view.getUint32(start + 4);
+    if (bodyEnd > view.byteLength) return false;
+    this.start = start;
+    this.kind = view.getUint8(start);
+    this.flags = view.getUint8(start + 1);
+    this.count = view.getUint16(start + 2);
+    this.a = readU64(view, start + 8);
+    this.b = readU64(view, start + 16);
+    this.bodyStart = bodyStart;
+    this.bodyEnd = bodyEnd;
+    return this.a >= 0 && this.b >= 0;
+  }
+
+  #checkData(): boolean {
+    if (this.flags > Encoding.bytes || this.a === 0 || this.count > DEPENDENCIES_MAX) return false;
+    if (this.payloadStart > this.bodyEnd) return false;
+    if (this.dataFirst === 0) this.dataFirst = this.a;
+    else if (this.a !== this.dataLast + 1) return false;
+    this.dataLast = this.a;
+    return true;
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Application values to bytes and back.
+ *
+ * A `Uint8Array` travels as its own bytes, untouched. Everything else travels as CBOR (RFC 8949) without shared
+ * structures, so that each value stands alone. Whatever `encodeValue` accepts, `decodeValue` accepts on every member:
+ * both ends hold the bytes against the same check.
+ */
+import { Encoder } from "cbor-x";
+import { TuttiError } from "../base/errors.ts";
+import { checkCbor } from "./cbor_check.ts";
+import { Encoding } from "./message.ts";
+
+const codec = new Encoder({
+  useRecords: false,
+  mapsAsObjects: true,
+  tagUint8Array: false,
+  copyBuffers: true,
+} as ConstructorParameters<typeof Encoder>[0]);
+
+/** An encoded value. The bytes may be a view of a shared buffer: copy them before the next `encodeValue`. */
+export interface EncodedValue {
+  /** How it is encoded. */
+  readonly encoding: Encoding;
+  /** The payload. */
+  readonly bytes: Uint8Array;
+}
+
+/**
+ * Encodes what an application sends.
+ *
+ * @throws {TuttiError} `Unencodable` for functions, symbols, cycles, typed arrays other than `Uint8Array`, errors,
+ *   regular expressions, nesting over 64 levels
+ */
+export function encodeValue(value: unknown): EncodedValue {
+  if (value instanceof Uint8Array) return { encoding: Encoding.bytes, bytes: value };
+  let bytes: Uint8Array;
+  try {
+    bytes = codec.encode(value);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new TuttiError("Unencodable", `Cannot encode the value: ${why}; send plain data`, { cause });
+  }
+  const fault = checkCbor(bytes, 0, bytes.length);
+  if (fault !== "") throw new TuttiError("Unencodable", `Cannot encode the value: it has ${fault}; send plain data`);
+  return { encoding: Encoding.cbor, bytes };
+}
+
+/** What `decodeValue` returns for bytes that no honest member can have sent. */
+export const UNDECODABLE: unique symbol = Symbol("undecodable");
+
+/**
+ * Decodes a payload that came from a peer; never throws.
+ *
+ * @returns The value, or {@link UNDECODABLE}. For `Encoding.bytes` a view of the packet.
+ */
+export function decodeValue(encoding: number, packet: Uint8Array, start: number, end: number): unknown {
+  if (encoding === Encoding.bytes) return packet.subarray(start, end);
+  if (checkCbor(packet, start, end) !== "") return UNDECODABLE;
+  try {
+    return codec.decode(packet.subarray(start, end));
+  } catch {
+    return UNDECODABLE;
+  }
+}
