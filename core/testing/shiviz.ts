@@ -7,7 +7,7 @@
  */
 import { VectorClock } from "../clock/vector.ts";
 import { causalOrder } from "./checkers/causal_order.ts";
-import type { NodeLine, TraceLine } from "./trace.ts";
+import type { NodeLine, TraceLine } from "../runtime/trace.ts";
 
 /**
  * Writes a trace as pairs of lines, `host {"host":1,...}` and the event's text, as ShiViz reads them with its pattern

@@ -2,7 +2,7 @@
  * An order of a trace's lines in which every message is sent before it is delivered, whatever order the trace was merged
  * in: Lamport's happened-before (1978), made total. A trace that is in such an order already keeps it.
  */
-import type { TraceLine } from "../trace.ts";
+import type { TraceLine } from "../../runtime/trace.ts";
 
 /** Lines in an order that could have happened. */
 export interface CausalOrder {

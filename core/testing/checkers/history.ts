@@ -7,7 +7,7 @@
  *
  * Only the order of each node's own lines is used here, so traces merged node by node read the same.
  */
-import type { DeliverLine, SendLine, TraceLine } from "../trace.ts";
+import type { DeliverLine, SendLine, TraceLine } from "../../runtime/trace.ts";
 
 /** What one process of a node did. */
 export interface Life {

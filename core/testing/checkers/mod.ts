@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { TraceLine } from "../trace.ts";
+import type { TraceLine } from "../../runtime/trace.ts";
 import { agreement, validity } from "./agreement.ts";
 import { causal } from "./causal.ts";
 import { fifo } from "./fifo.ts";
