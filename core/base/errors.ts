@@ -82,6 +82,9 @@ export class TuttiError extends Error {
  */
 export function invariant(condition: boolean, what: string | (() => string)): asserts condition {
   if (!condition) {
-    throw new TuttiError("Invariant", `Cannot go on: ${typeof what === "string" ? what : what()}; this is a bug`);
+    throw new TuttiError(
+      "Invariant",
+      `Cannot go on: ${typeof what === "string" ? what : what()}; this is a bug`,
+    );
   }
 }

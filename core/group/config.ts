@@ -129,10 +129,14 @@ function complete<T extends object>(
       throw new TuttiError("InvalidArgument", `Cannot join: ${what}.${key} is unknown; use one of ${names}`);
     }
     const [low, high] = range;
-    if (typeof value !== "number" || !(value >= low && value <= high) || (whole && !Number.isInteger(value))) {
+    if (
+      typeof value !== "number" || !(value >= low && value <= high) || (whole && !Number.isInteger(value))
+    ) {
       throw new TuttiError(
         "InvalidArgument",
-        `Cannot join: ${what}.${key} is ${String(value)}; use a ${whole ? "whole " : ""}number from ${low} to ${high}`,
+        `Cannot join: ${what}.${key} is ${String(value)}; use a ${
+          whole ? "whole " : ""
+        }number from ${low} to ${high}`,
       );
     }
     result[key as keyof T] = value as T[keyof T];
@@ -165,7 +169,9 @@ export function completeTiming(given: Partial<Timing> | undefined): Timing {
   if (timing.downMs < 2 * timing.heartbeatMs) {
     throw new TuttiError(
       "InvalidArgument",
-      `Cannot join: timing.downMs is ${timing.downMs}; use at least twice heartbeatMs, ${2 * timing.heartbeatMs}`,
+      `Cannot join: timing.downMs is ${timing.downMs}; use at least twice heartbeatMs, ${
+        2 * timing.heartbeatMs
+      }`,
     );
   }
   return timing;
@@ -178,16 +184,28 @@ export function completeTiming(given: Partial<Timing> | undefined): Timing {
  */
 export function checkConfig(config: GroupConfig): void {
   if (!isName(config.group, GROUP_BYTES_MAX)) {
-    throw new TuttiError("InvalidArgument", `Cannot join: the group's name is ${quote(config.group)}; ${rule(GROUP_BYTES_MAX)}`);
+    throw new TuttiError(
+      "InvalidArgument",
+      `Cannot join: the group's name is ${quote(config.group)}; ${rule(GROUP_BYTES_MAX)}`,
+    );
   }
   if (!isName(config.name, NAME_BYTES_MAX)) {
-    throw new TuttiError("InvalidArgument", `Cannot join: the member's name is ${quote(config.name)}; ${rule(NAME_BYTES_MAX)}`);
+    throw new TuttiError(
+      "InvalidArgument",
+      `Cannot join: the member's name is ${quote(config.name)}; ${rule(NAME_BYTES_MAX)}`,
+    );
   }
   if (config.members.length > MEMBERS_MAX) {
-    throw new TuttiError("InvalidArgument", `Cannot join: the list has ${config.members.length} members; use at most ${MEMBERS_MAX}`);
+    throw new TuttiError(
+      "InvalidArgument",
+      `Cannot join: the list has ${config.members.length} members; use at most ${MEMBERS_MAX}`,
+    );
   }
   if (!Number.isSafeInteger(config.incarnation) || config.incarnation <= 0) {
-    throw new TuttiError("InvalidArgument", `Cannot join: the incarnation is ${config.incarnation}; use a positive whole number`);
+    throw new TuttiError(
+      "InvalidArgument",
+      `Cannot join: the incarnation is ${config.incarnation}; use a positive whole number`,
+    );
   }
 }
 

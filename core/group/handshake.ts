@@ -76,7 +76,10 @@ export class Handshake {
     if (peer === undefined || peer === state.roster.self) {
       state.counters.refused++;
       const own = state.config.members.join(", ");
-      state.warn("stranger", `${hello.name} at ${hello.address} greets, but is not in this member's list (${own})`);
+      state.warn(
+        "stranger",
+        `${hello.name} at ${hello.address} greets, but is not in this member's list (${own})`,
+      );
       return undefined;
     }
     const reason = this.#fault(peer, hello, reader);
@@ -121,7 +124,10 @@ export class Handshake {
     peer.holdings = [];
     peer.windowBytes = hello.windowBytes;
     const others = [...roster.others()];
-    own.windowMessages = Math.min(config.limits.windowMessages, ...others.map((other) => other.windowMessages));
+    own.windowMessages = Math.min(
+      config.limits.windowMessages,
+      ...others.map((other) => other.windowMessages),
+    );
     own.windowBytes = Math.min(config.limits.windowBytes, ...others.map((other) => other.windowBytes));
   }
 
@@ -138,7 +144,10 @@ export class Handshake {
       const stream = peer.former.shift() as ReceiveStream;
       peer.doneThrough = stream.incarnation;
       counters.abandoned += Math.max(0, stream.known - stream.received);
-      this.#state.warn("abandoned", `a former life of ${peer.label} was given up before all members had confirmed it`);
+      this.#state.warn(
+        "abandoned",
+        `a former life of ${peer.label} was given up before all members had confirmed it`,
+      );
     }
     peer.holdUntil = peer.former.length > 0 ? now + config.timing.settleMs : 0;
     roster.refresh();
@@ -161,7 +170,10 @@ export class Handshake {
   #fault(peer: Peer, hello: Hello, reader: PacketReader): string {
     const { config, roster } = this.#state;
     if (hello.group !== config.group) return `its group is ${hello.group}, not ${config.group}`;
-    if (hello.members.length !== config.members.length || hello.members.some((at, rank) => at !== config.members[rank])) {
+    if (
+      hello.members.length !== config.members.length ||
+      hello.members.some((at, rank) => at !== config.members[rank])
+    ) {
       return `its list of members is ${hello.members.join(", ")}, not ${config.members.join(", ")}`;
     }
     if (reader.rank !== peer.rank) return `its rank is ${reader.rank}, not ${peer.rank}`;
@@ -170,7 +182,9 @@ export class Handshake {
       return `it sends messages of up to ${hello.messageBytesMax} bytes, more than ${config.limits.messageBytesMax}`;
     }
     for (const other of roster.peers) {
-      if (other !== peer && other.name === hello.name) return `its name, ${hello.name}, is in use at ${other.address}`;
+      if (other !== peer && other.name === hello.name) {
+        return `its name, ${hello.name}, is in use at ${other.address}`;
+      }
     }
     if (reader.a < peer.incarnation) return `it is an earlier life (${reader.a}) than the one known here`;
     return "";

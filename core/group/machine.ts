@@ -102,7 +102,10 @@ export class GroupMachine {
     const peer = roster.peers[reader.relayRank];
     if (reader.relayed) {
       // The relaying member's own life is not in the packet, so it proves nothing about that member being up.
-      if (peer === undefined || !peer.connected || reader.rank === roster.self.rank || reader.relayRank === roster.self.rank) counters.unknownSender++;
+      if (
+        peer === undefined || !peer.connected || reader.rank === roster.self.rank ||
+        reader.relayRank === roster.self.rank
+      ) counters.unknownSender++;
       else this.#receiveData(reader, bytes, now);
       return;
     }
@@ -297,7 +300,9 @@ export class GroupMachine {
       this.handshake.refused(reader);
     } else {
       this.state.counters.unknownSender++;
-      if (peer !== undefined && peer !== this.state.roster.self && now >= peer.helloAt) this.handshake.hello(peer, now);
+      if (peer !== undefined && peer !== this.state.roster.self && now >= peer.helloAt) {
+        this.handshake.hello(peer, now);
+      }
     }
   }
 
@@ -307,7 +312,10 @@ export class GroupMachine {
     else if (fault === "foreign") counters.foreignPackets++;
     else {
       counters.foreignVersion++;
-      this.state.warn("foreign-version", `a packet of protocol version ${bytes[2]} arrived; this member speaks version 1`);
+      this.state.warn(
+        "foreign-version",
+        `a packet of protocol version ${bytes[2]} arrived; this member speaks version 1`,
+      );
     }
   }
 

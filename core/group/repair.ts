@@ -10,7 +10,15 @@
  *   wait, so that a sender's messages keep their order over a restart too.
  */
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
-import { type Holding, HOLDING_BYTES, parseHoldings, parseRanges, RANGE_BYTES, writeHolding, writeRanges } from "../wire/control.ts";
+import {
+  type Holding,
+  HOLDING_BYTES,
+  parseHoldings,
+  parseRanges,
+  RANGE_BYTES,
+  writeHolding,
+  writeRanges,
+} from "../wire/control.ts";
 import { NAK_RANGES_MAX } from "../wire/limits.ts";
 import { Kind, readU64, writeU64 } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
@@ -94,7 +102,9 @@ export class Repair {
       writeHolding(multicast.view, offset, holding);
       offset += HOLDING_BYTES;
     }
-    this.#announceMs = own.pending === 0 ? config.timing.heartbeatMs : Math.min(this.#announceMs * 2, config.timing.heartbeatMs);
+    this.#announceMs = own.pending === 0
+      ? config.timing.heartbeatMs
+      : Math.min(this.#announceMs * 2, config.timing.heartbeatMs);
     this.#heartbeatAt = now + this.#announceMs;
   }
 
@@ -115,7 +125,9 @@ export class Repair {
     for (const holding of holdings) {
       if (holding.rank === state.roster.self.rank) {
         if (holding.incarnation !== state.config.incarnation) continue;
-        if (!state.own.acknowledge(peer.rank, holding.received, holding.delivered)) state.counters.implausible++;
+        if (!state.own.acknowledge(peer.rank, holding.received, holding.delivered)) {
+          state.counters.implausible++;
+        }
       } else if (holding.rank !== peer.rank) {
         this.#compare(holding, now);
       }
@@ -130,13 +142,16 @@ export class Repair {
     const stream = peer.streamOf(holding.incarnation);
     if (stream !== undefined) {
       // A live sender announces its own last sequence; for a silent one others speak.
-      if (stream.frozen || now - peer.lastHeard > 2 * config.timing.heartbeatMs) stream.learn(holding.received, now);
+      if (stream.frozen || now - peer.lastHeard > 2 * config.timing.heartbeatMs) {
+        stream.learn(holding.received, now);
+      }
       return;
     }
     if (holding.first === 0 || holding.incarnation <= peer.doneThrough) return;
     const over = holding.incarnation < peer.incarnation;
     // Counted in own heartbeats, so that a pause of this process does not pass for silence of the other.
-    const unheard = peer.incarnation === 0 && this.#heartbeats * config.timing.heartbeatMs > config.timing.downMs;
+    const unheard = peer.incarnation === 0 &&
+      this.#heartbeats * config.timing.heartbeatMs > config.timing.downMs;
     if (!over && !unheard) return; // its own greeting says from where to listen
     const former = this.#state.stream(holding.rank, holding.incarnation, holding.first);
     former.frozen = true;
@@ -171,7 +186,10 @@ export class Repair {
       if (holding !== undefined && holding.received > stream.received) others.push(peer);
     }
     const senderLives = !stream.frozen && sender.incarnation === stream.incarnation && !sender.left;
-    if (senderLives && (others.length === 0 || stream.nakAttempts <= SENDER_ATTEMPTS || stream.nakAttempts % 2 === 1)) {
+    if (
+      senderLives &&
+      (others.length === 0 || stream.nakAttempts <= SENDER_ATTEMPTS || stream.nakAttempts % 2 === 1)
+    ) {
       return sender;
     }
     return others.length === 0 ? undefined : others[stream.nakAttempts % others.length];
@@ -189,13 +207,17 @@ export class Repair {
     const rank = reader.b;
     const incarnation = reader.a;
     const own = rank === state.roster.self.rank;
-    const store = own ? incarnation === state.config.incarnation ? state.own.store : undefined : state.roster.stream(rank, incarnation)?.store;
+    const store = own
+      ? incarnation === state.config.incarnation ? state.own.store : undefined
+      : state.roster.stream(rank, incarnation)?.store;
     const last = own ? state.own.last : state.roster.stream(rank, incarnation)?.known ?? 0;
     if (store === undefined || pairs[pairs.length - 1] > last) {
       state.counters.implausible++;
       return;
     }
-    if (!own) state.unicast.identify({ ...state.identity, incarnation, rank, relayRank: state.roster.self.rank });
+    if (!own) {
+      state.unicast.identify({ ...state.identity, incarnation, rank, relayRank: state.roster.self.rank });
+    }
     const count = this.serve(store, pairs, peer.rank);
     if (!own) state.unicast.identify(state.identity);
     if (count === 0) return;
@@ -231,7 +253,9 @@ export class Repair {
           const { kind, a, start, bodyStart, bodyEnd } = this.#reader;
           if (kind !== Kind.data || a < sequence || a > last) continue;
           // DATA messages of one packet are consecutive.
-          if (unicast.openBytes > 0 && (a !== previous + 1 || !unicast.fits(bodyEnd - bodyStart))) this.#state.sendUnicast(rank);
+          if (unicast.openBytes > 0 && (a !== previous + 1 || !unicast.fits(bodyEnd - bodyStart))) {
+            this.#state.sendUnicast(rank);
+          }
           unicast.copy(packet.subarray(start, bodyEnd));
           previous = a;
           budget -= bodyEnd - start;
@@ -256,7 +280,9 @@ export class Repair {
       this.#state.roster.refresh();
     }
     if (peer.holdUntil === 0) return;
-    if (now >= peer.holdUntil || peer.former.every((stream) => this.isSettled(peer, stream, false))) peer.holdUntil = 0;
+    if (now >= peer.holdUntil || peer.former.every((stream) => this.isSettled(peer, stream, false))) {
+      peer.holdUntil = 0;
+    }
   }
 
   /**

@@ -70,7 +70,9 @@ export class PacketStore {
   /** A packet that carries `sequence`, or undefined. */
   find(sequence: number): Uint8Array | undefined {
     const index = this.#after(sequence) - 1;
-    return index >= this.#head && this.#entries[index].last >= sequence ? this.#entries[index].packet : undefined;
+    return index >= this.#head && this.#entries[index].last >= sequence
+      ? this.#entries[index].packet
+      : undefined;
   }
 
   /** First sequence held that is above `sequence`, 0 for none. */

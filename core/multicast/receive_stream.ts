@@ -105,7 +105,9 @@ export class ReceiveStream {
     if (last > this.delivered + this.#bounds.windowMessages) return "beyond";
     if (first > this.received + 1 && this.store.covers(first, last)) return "duplicate";
     // What the gap needs next is always let in: else a store full of later packets could never be emptied.
-    if (first > this.received + 1 && this.store.bytes + packet.length > this.#bounds.heldBytesMax) return "beyond";
+    if (first > this.received + 1 && this.store.bytes + packet.length > this.#bounds.heldBytesMax) {
+      return "beyond";
+    }
     if (this.store.bytes + packet.length > 2 * this.#bounds.heldBytesMax) return "beyond";
     this.store.add(first, last, packet.slice());
     if (last > this.known) this.known = last;
@@ -127,7 +129,8 @@ export class ReceiveStream {
 
   /** Whether the sender is to be told something. */
   get owesAcknowledgement(): boolean {
-    return this.unacknowledged > 0 || this.acknowledgementWanted || this.delivered > this.acknowledgedDelivered;
+    return this.unacknowledged > 0 || this.acknowledgementWanted ||
+      this.delivered > this.acknowledgedDelivered;
   }
 
   /** An acknowledgement of everything so far was sent. */

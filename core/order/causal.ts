@@ -70,7 +70,9 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   dependencies(streams: Iterable<S>): readonly number[] {
     const dependencies: number[] = [];
     for (const stream of streams) {
-      if (stream.released > stream.stable) dependencies.push(stream.rank, stream.incarnation, stream.released);
+      if (stream.released > stream.stable) {
+        dependencies.push(stream.rank, stream.incarnation, stream.released);
+      }
     }
     return dependencies;
   }
@@ -102,7 +104,9 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
       const rank = dependencies[index];
       const incarnation = dependencies[index + 1];
       const stream = this.#streamOf(rank, incarnation);
-      if (stream === undefined ? !this.#isVoid(rank, incarnation) : stream.released < dependencies[index + 2]) {
+      if (
+        stream === undefined ? !this.#isVoid(rank, incarnation) : stream.released < dependencies[index + 2]
+      ) {
         return false;
       }
     }

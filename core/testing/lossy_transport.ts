@@ -43,6 +43,7 @@ export class LossyTransport implements Transport {
   #duplicated = 0;
   #reordered = 0;
   #overflowed = 0;
+  #handlerErrors = 0;
 
   /**
    * @param inner The transport to wrap, not yet open.
@@ -105,7 +106,7 @@ export class LossyTransport implements Transport {
 
   /**
    * @returns The counters of the transport inside, and `faultLost`, `faultDuplicated`, `faultReordered`, `faultOverflowed`,
-   *   `faultDelayedNow`.
+   *   `faultHandlerErrors`,   *   `faultDelayedNow`.
    */
   stats(): Readonly<Record<string, number>> {
     return {
@@ -114,6 +115,7 @@ export class LossyTransport implements Transport {
       faultDuplicated: this.#duplicated,
       faultReordered: this.#reordered,
       faultOverflowed: this.#overflowed,
+      faultHandlerErrors: this.#handlerErrors,
       faultDelayedNow: this.#delayed.size,
     };
   }
@@ -154,7 +156,11 @@ export class LossyTransport implements Transport {
     if (reordered) this.#reordered++;
     const cancel = this.#scheduler.at(time, () => {
       this.#delayed.delete(cancel);
-      this.#handler?.packet(bytes);
+      try {
+        this.#handler?.packet(bytes);
+      } catch {
+        this.#handlerErrors++;
+      }
     });
     this.#delayed.add(cancel);
   }

@@ -52,17 +52,25 @@ class Walk {
     switch (major) {
       case 0:
       case 1:
-        return expected === "any" || expected === "number" ? this.#epoch(major === 0 ? value : -1 - value, expected) : this.#unexpected(expected);
+        return expected === "any" || expected === "number"
+          ? this.#epoch(major === 0 ? value : -1 - value, expected)
+          : this.#unexpected(expected);
       case 2:
         if (expected !== "any" && expected !== "bytes") return this.#unexpected(expected);
-        if (expected === "bytes" && value > BIGINT_BYTES_MAX) return this.#refuse(`a big integer of ${value} bytes`);
+        if (expected === "bytes" && value > BIGINT_BYTES_MAX) {
+          return this.#refuse(`a big integer of ${value} bytes`);
+        }
         return this.#skip(value);
       case 3:
         return expected === "any" ? this.#text(value) : this.#unexpected(expected);
       case 4:
-        return expected === "any" || expected === "array" ? this.#array(value, depth) : this.#unexpected(expected);
+        return expected === "any" || expected === "array"
+          ? this.#array(value, depth)
+          : this.#unexpected(expected);
       case 5:
-        return expected === "any" || expected === "map" ? this.#map(value, depth) : this.#unexpected(expected);
+        return expected === "any" || expected === "map"
+          ? this.#map(value, depth)
+          : this.#unexpected(expected);
       default:
         return expected === "any" ? this.#tag(value, depth) : this.#unexpected(expected);
     }
@@ -94,13 +102,16 @@ class Walk {
   }
 
   #epoch(seconds: number, expected: Expectation): boolean {
-    return expected !== "number" || Math.abs(seconds) <= DATE_SECONDS_MAX || this.#refuse("an impossible date");
+    return expected !== "number" || Math.abs(seconds) <= DATE_SECONDS_MAX ||
+      this.#refuse("an impossible date");
   }
 
   #simple(argument: number, expected: Expectation): boolean {
     if (argument >= 20 && argument <= 23) return expected === "any" || this.#unexpected(expected);
     const bytes = argument === 25 ? 2 : argument === 26 ? 4 : argument === 27 ? 8 : 0;
-    if (bytes === 0) return this.#refuse(argument === 31 ? "an indefinite length" : "an unknown simple value");
+    if (bytes === 0) {
+      return this.#refuse(argument === 31 ? "an indefinite length" : "an unknown simple value");
+    }
     if (this.offset + bytes > this.#end) return this.#refuse("cut short");
     if (expected === "number") {
       const view = new DataView(this.#bytes.buffer, this.#bytes.byteOffset + this.offset, bytes);
@@ -152,7 +163,9 @@ class Walk {
     const keys = count > 1 ? new Set<string>() : undefined;
     for (let index = 0; index < count; index++) {
       const start = this.offset;
-      if (start < this.#end && this.#bytes[start] >> 5 > 3) return this.#refuse("a key that is neither text nor number");
+      if (start < this.#end && this.#bytes[start] >> 5 > 3) {
+        return this.#refuse("a key that is neither text nor number");
+      }
       if (!this.item(depth + 1, "any")) return false;
       // The same key may be spelt with different length bytes: compare contents for text, all bytes otherwise.
       const major = this.#bytes[start] >> 5;
@@ -180,7 +193,9 @@ class Walk {
       case TAG_MAP:
         return this.item(depth, "map");
       default:
-        return this.#refuse(`the tag ${tag} (typed arrays, records, errors and regular expressions do not travel)`);
+        return this.#refuse(
+          `the tag ${tag} (typed arrays, records, errors and regular expressions do not travel)`,
+        );
     }
   }
 }

@@ -85,10 +85,14 @@ export function encodeRefusal(refusal: Refusal): Uint8Array {
 
 function parseMap(reader: PacketReader): Record<string, unknown> | undefined {
   const { bytes, bodyStart, bodyEnd } = reader;
-  if (bodyEnd - bodyStart > CONTROL_BYTES_MAX || checkCbor(bytes, bodyStart, bodyEnd) !== "") return undefined;
+  if (bodyEnd - bodyStart > CONTROL_BYTES_MAX || checkCbor(bytes, bodyStart, bodyEnd) !== "") {
+    return undefined;
+  }
   try {
     const map: unknown = codec.decode(bytes.subarray(bodyStart, bodyEnd));
-    return typeof map === "object" && map !== null && !Array.isArray(map) ? map as Record<string, unknown> : undefined;
+    return typeof map === "object" && map !== null && !Array.isArray(map)
+      ? map as Record<string, unknown>
+      : undefined;
   } catch {
     return undefined;
   }
@@ -108,19 +112,38 @@ export function parseHello(reader: PacketReader): Hello | undefined {
   if (map === undefined) return undefined;
   const { group, name, address, members, order, request, knows, first } = map;
   const { windowMessages, windowBytes, messageBytesMax } = map;
-  if (!isName(group, GROUP_BYTES_MAX) || !isName(name, NAME_BYTES_MAX) || !isAddress(address)) return undefined;
+  if (!isName(group, GROUP_BYTES_MAX) || !isName(name, NAME_BYTES_MAX) || !isAddress(address)) {
+    return undefined;
+  }
   if (!Array.isArray(members) || members.length > MEMBERS_MAX || !members.every(isAddress)) return undefined;
   if (order !== "fifo" && order !== "causal") return undefined;
-  if (!isCount(windowMessages) || windowMessages === 0 || !isCount(windowBytes) || windowBytes === 0) return undefined;
+  if (!isCount(windowMessages) || windowMessages === 0 || !isCount(windowBytes) || windowBytes === 0) {
+    return undefined;
+  }
   if (!isCount(messageBytesMax) || !isCount(knows)) return undefined;
   if (!isCount(first) || typeof request !== "boolean" || (first === 0) !== (knows === 0)) return undefined;
-  return { group, name, address, members, order, windowMessages, windowBytes, messageBytesMax, request, knows, first };
+  return {
+    group,
+    name,
+    address,
+    members,
+    order,
+    windowMessages,
+    windowBytes,
+    messageBytesMax,
+    request,
+    knows,
+    first,
+  };
 }
 
 /** Parses the REFUSE under the cursor. */
 export function parseRefusal(reader: PacketReader): Refusal | undefined {
   const map = parseMap(reader);
-  if (map === undefined || typeof map.reason !== "string" || map.reason.length > 4096 || !isCount(map.incarnation)) {
+  if (
+    map === undefined || typeof map.reason !== "string" || map.reason.length > 4096 ||
+    !isCount(map.incarnation)
+  ) {
     return undefined;
   }
   return { reason: map.reason, incarnation: map.incarnation };
@@ -150,7 +173,9 @@ export function parseHoldings(reader: PacketReader): Holding[] | undefined {
       received: readU64(view, offset + 20),
       delivered: readU64(view, offset + 28),
     };
-    if (holding.incarnation <= 0 || holding.first < 0 || holding.received < 0 || holding.delivered < 0) return undefined;
+    if (holding.incarnation <= 0 || holding.first < 0 || holding.received < 0 || holding.delivered < 0) {
+      return undefined;
+    }
     if (holding.delivered > holding.received) return undefined;
     holdings.push(holding);
   }
@@ -164,7 +189,9 @@ export function writeRanges(view: DataView, offset: number, pairs: readonly numb
 
 /** Reads the ranges of the NAK under the cursor: pairs of first and last, flat, rising; `undefined` if malformed. */
 export function parseRanges(reader: PacketReader): number[] | undefined {
-  if (reader.count > NAK_RANGES_MAX || reader.bodyEnd - reader.bodyStart !== reader.count * RANGE_BYTES) return undefined;
+  if (reader.count > NAK_RANGES_MAX || reader.bodyEnd - reader.bodyStart !== reader.count * RANGE_BYTES) {
+    return undefined;
+  }
   const pairs: number[] = [];
   let floor = 0;
   for (let offset = reader.bodyStart; offset < reader.bodyEnd; offset += RANGE_BYTES) {

@@ -64,7 +64,9 @@ export class PacketReader {
     this.dataFirst = 0;
     this.dataLast = 0;
     this.controls = 0;
-    if (bytes.length < PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES) return bytes.length < 4 ? "foreign" : this.#short(bytes);
+    if (bytes.length < PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES) {
+      return bytes.length < 4 ? "foreign" : this.#short(bytes);
+    }
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.bytes = bytes;
     this.view = view;

@@ -10,12 +10,14 @@ import { TuttiError } from "../base/errors.ts";
 import { checkCbor } from "./cbor_check.ts";
 import { Encoding } from "./message.ts";
 
-const codec = new Encoder({
-  useRecords: false,
-  mapsAsObjects: true,
-  tagUint8Array: false,
-  copyBuffers: true,
-} as ConstructorParameters<typeof Encoder>[0]);
+const codec = new Encoder(
+  {
+    useRecords: false,
+    mapsAsObjects: true,
+    tagUint8Array: false,
+    copyBuffers: true,
+  } as ConstructorParameters<typeof Encoder>[0],
+);
 
 /** An encoded value. The bytes may be a view of a shared buffer: copy them before the next `encodeValue`. */
 export interface EncodedValue {
@@ -41,7 +43,9 @@ export function encodeValue(value: unknown): EncodedValue {
     throw new TuttiError("Unencodable", `Cannot encode the value: ${why}; send plain data`, { cause });
   }
   const fault = checkCbor(bytes, 0, bytes.length);
-  if (fault !== "") throw new TuttiError("Unencodable", `Cannot encode the value: it has ${fault}; send plain data`);
+  if (fault !== "") {
+    throw new TuttiError("Unencodable", `Cannot encode the value: it has ${fault}; send plain data`);
+  }
   return { encoding: Encoding.cbor, bytes };
 }
 

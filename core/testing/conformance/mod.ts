@@ -16,10 +16,5 @@
  */
 export type { ConformanceCase, HarnessMember, TransportHarness } from "./types.ts";
 export { transportConformance } from "./cases.ts";
-export type {
-  SendStatus,
-  Transport,
-  TransportHandler,
-  TransportTraits,
-} from "../../runtime/transport.ts";
+export type { SendStatus, Transport, TransportHandler, TransportTraits } from "../../runtime/transport.ts";
 export type { Address } from "../../base/ids.ts";

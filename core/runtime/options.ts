@@ -1,0 +1,70 @@
+/** Options of the public calls, and their checks. */
+import { TuttiError } from "../base/errors.ts";
+import type { Limits, Timing } from "../group/config.ts";
+import type { TraceLine } from "./trace.ts";
+import type { OrderName } from "../wire/control.ts";
+import type { OnMessages } from "./inbox.ts";
+import type { Transport } from "./transport.ts";
+
+/** How to join a group. */
+export interface JoinOptions {
+  /** Name of the group: 1 to 128 bytes of printable text without spaces. Members of other groups are not heard. */
+  readonly group: string;
+  /** Own name, unique in the group: 1 to 64 bytes of printable text without spaces. */
+  readonly name: string;
+  /** How members reach each other, for example `zeromq({ listen: "tcp://127.0.0.1:8001" })`. */
+  readonly transport: Transport;
+  /** Addresses of the other members. Every member must be given the same list, own address included or not. */
+  readonly peers: readonly string[];
+  /** Order of delivery. Default `fifo`. */
+  readonly order?: OrderName;
+  /** Takes messages in batches: the fast way. Without it they are iterated. */
+  readonly onMessages?: OnMessages;
+  /** Bounds that differ from the defaults. */
+  readonly limits?: Partial<Limits>;
+  /** Times that differ from the defaults. */
+  readonly timing?: Partial<Timing>;
+  /** Takes the lines of the node trace, in order; see docs/trace.md. */
+  readonly trace?: (line: TraceLine) => void;
+}
+
+/** How long to wait, and for what to stop waiting. */
+export interface WaitOptions {
+  /** Milliseconds from the call; `Infinity` to wait as long as it takes. */
+  readonly deadline?: number;
+  /** Gives up when it fires. */
+  readonly signal?: AbortSignal;
+}
+
+/** How to wait for members. */
+export interface ReadyOptions extends WaitOptions {
+  /** How many members, this one included, or the names of those waited for. Default: all configured ones. */
+  readonly members?: number | readonly string[];
+}
+
+/** What a member could not finish before it left. */
+export interface CloseReport {
+  /** Own messages that were not confirmed by all. Their fate is unknown to this member. */
+  readonly unconfirmed: number;
+  /** Names (or addresses, if never heard) of the members that had not confirmed them. */
+  readonly members: readonly string[];
+}
+
+/** Default deadline of `send` and `ready`, in milliseconds. */
+export const DEFAULT_DEADLINE_MS = 30_000;
+/** Default deadline of `close`, in milliseconds. */
+export const DEFAULT_CLOSE_DEADLINE_MS = 2_000;
+
+/**
+ * A deadline as the caller gave it, or the default.
+ *
+ * @throws {TuttiError} `InvalidArgument`
+ */
+export function deadlineMs(what: string, given: number | undefined, fallback: number): number {
+  if (given === undefined) return fallback;
+  if (typeof given === "number" && given >= 0) return given;
+  throw new TuttiError(
+    "InvalidArgument",
+    `Cannot ${what}: the deadline is ${String(given)}; use milliseconds, 0 or more`,
+  );
+}

@@ -1,0 +1,78 @@
+/** Receipts: what a sender learns about the fate of one message. */
+import { TuttiError } from "../base/errors.ts";
+import type { Incarnation, MemberName } from "../base/ids.ts";
+import { messageId } from "../group/events.ts";
+
+/** How a receipt waits: made by the group. */
+export interface ReceiptSource {
+  /** Own name. */
+  readonly name: MemberName;
+  /** Own life. */
+  readonly incarnation: Incarnation;
+  /** Resolves when the message is stable; rejects at the deadline, on abort, or when the group closes first. */
+  whenStable(sequence: number, deadlineAt: number, signal: AbortSignal | undefined): Promise<void>;
+}
+
+/**
+ * A message was accepted: it has its place in this member's stream, and will be sent again until every member has it.
+ *
+ * @example
+ * ```ts
+ * import { join } from "@tutti/tutti";
+ * import { memory } from "@tutti/tutti/memory";
+ *
+ * await using group = await join({ group: "demo", name: "P1", transport: memory("P1"), peers: [] });
+ * void (async () => { for await (const _ of group); })();
+ * const receipt = await group.send("hello");
+ * console.log(receipt.id, receipt.lamport);
+ * await receipt.stable; // every member's application has it
+ * ```
+ */
+export class Receipt {
+  /** Number of the message in this life of the sender. */
+  readonly sequence: number;
+  /** Lamport time at which it was sent. */
+  readonly lamport: number;
+  readonly #source: ReceiptSource;
+  readonly #deadlineAt: number;
+  readonly #signal: AbortSignal | undefined;
+  #stable: Promise<void> | undefined = undefined;
+
+  /** Made by the group only. */
+  constructor(
+    source: ReceiptSource,
+    sequence: number,
+    lamport: number,
+    deadlineAt: number,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#source = source;
+    this.sequence = sequence;
+    this.lamport = lamport;
+    this.#deadlineAt = deadlineAt;
+    this.#signal = signal;
+  }
+
+  /** Names the message for good, for example `P1@1790000000000000_17`. */
+  get id(): string {
+    return messageId(this.#source.name, this.#source.incarnation, this.sequence);
+  }
+
+  /**
+   * Fulfilled when the message is confirmed by all: delivered to the application of every member.
+   *
+   * Rejected with a {@link TuttiError} `DeadlineExceeded`, `Aborted` or `Closed` when that is not known in time. The
+   * message may still be, or become, delivered: its fate is unknown, and the text says who has not confirmed it.
+   */
+  get stable(): Promise<void> {
+    this.#stable ??= this.#source.whenStable(this.sequence, this.#deadlineAt, this.#signal);
+    return this.#stable;
+  }
+}
+
+/** The error for a caller whose signal fired. */
+export function aborted(what: string, signal: AbortSignal): TuttiError {
+  return new TuttiError("Aborted", `Cannot ${what}: the caller's signal was aborted`, {
+    cause: signal.reason,
+  });
+}

@@ -1,0 +1,85 @@
+/** Callers that wait for something, in the order in which they came, each with a deadline and a signal. */
+import type { Deadlines } from "../base/deadlines.ts";
+import type { TuttiError } from "../base/errors.ts";
+import { aborted } from "./receipt.ts";
+
+/** For how long a caller waits, and what it is told when it was too long. */
+export interface Patience {
+  /** What it does, after "Cannot". */
+  readonly what: string;
+  /** Where the deadline is kept. */
+  readonly deadlines: Deadlines;
+  /** When it gives up; `Infinity` for never. */
+  readonly deadlineAt: number;
+  /** Gives up when it fires. */
+  readonly signal: AbortSignal | undefined;
+  /** Makes the error for a caller that waited too long. */
+  readonly late: () => TuttiError;
+}
+
+interface Entry<T> {
+  readonly wait: T;
+  readonly reject: (error: unknown) => void;
+  release: () => void;
+}
+
+/** A list of waiting callers. */
+export class Waits<T> {
+  readonly #entries = new Set<Entry<T>>();
+
+  /** How many wait. */
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** Adds a caller; it is rejected at its deadline or when its signal fires, whichever comes first. */
+  add(wait: T, reject: (error: unknown) => void, patience: Patience): void {
+    const { signal, deadlines, deadlineAt } = patience;
+    if (signal?.aborted) return reject(aborted(patience.what, signal));
+    const entry: Entry<T> = { wait, reject, release: () => {} };
+    const onAbort = (): void => this.#reject(entry, aborted(patience.what, signal as AbortSignal));
+    const cancel = deadlines.set(deadlineAt, () => this.#reject(entry, patience.late()));
+    signal?.addEventListener("abort", onAbort, { once: true });
+    entry.release = () => {
+      cancel();
+      signal?.removeEventListener("abort", onAbort);
+    };
+    this.#entries.add(entry);
+  }
+
+  /** The caller that has waited longest. The list must not be empty. */
+  first(): T {
+    for (const entry of this.#entries) return entry.wait;
+    throw new RangeError("nobody waits");
+  }
+
+  /** Takes the caller that has waited longest off the list; it is up to the caller of this to satisfy it. */
+  removeFirst(): void {
+    for (const entry of this.#entries) return this.#remove(entry);
+  }
+
+  /** Satisfies everybody who can be: those for whom `test` holds, in the order in which they came. */
+  settle(test: (wait: T) => boolean, accept: (wait: T) => void): void {
+    for (const entry of this.#entries) {
+      if (!test(entry.wait)) continue;
+      this.#remove(entry);
+      accept(entry.wait);
+    }
+  }
+
+  /** Rejects everybody. */
+  rejectAll(error: unknown): void {
+    for (const entry of [...this.#entries]) this.#reject(entry, error);
+  }
+
+  #remove(entry: Entry<T>): void {
+    this.#entries.delete(entry);
+    entry.release();
+  }
+
+  #reject(entry: Entry<T>, error: unknown): void {
+    if (!this.#entries.has(entry)) return;
+    this.#remove(entry);
+    entry.reject(error);
+  }
+}

@@ -1,0 +1,31 @@
+/**
+ * Tutti: group communication for TypeScript.
+ *
+ * The members of a group - processes on one machine or many - receive the same messages, reliably and in order, with no
+ * broker to run. Pick a transport (`@tutti/tutti/zeromq`, `@tutti/tutti/memory`) and {@link join}.
+ *
+ * @module
+ */
+export { TuttiError, type TuttiErrorCode, type TuttiErrorOptions } from "./core/base/errors.ts";
+export type { Address, Incarnation, MemberName } from "./core/base/ids.ts";
+export type { Limits, Timing } from "./core/group/config.ts";
+export {
+  type BlockedEvent,
+  type ControlEvent,
+  type GroupEvent,
+  Message,
+  type PeerEvent,
+  type RetryEvent,
+  type ViewEvent,
+  type WarningEvent,
+} from "./core/group/events.ts";
+export type { Counters } from "./core/group/stats.ts";
+export type { Member, View } from "./core/membership/view.ts";
+export type { OnMessages } from "./core/runtime/inbox.ts";
+export type { OrderName } from "./core/wire/control.ts";
+export type { CloseReport, JoinOptions, ReadyOptions, WaitOptions } from "./core/runtime/options.ts";
+export { Receipt, type ReceiptSource } from "./core/runtime/receipt.ts";
+export type { GroupStats } from "./core/runtime/stats.ts";
+export { Group, join } from "./core/runtime/group.ts";
+export type { SendStatus, Transport, TransportHandler, TransportTraits } from "./core/runtime/transport.ts";
+export type { TraceLine } from "./core/runtime/trace.ts";
