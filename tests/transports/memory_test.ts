@@ -1,4 +1,4 @@
-/** The memory network: the shared conformance suite, and what only this network can do (hardening, section F). */
+/** The memory network: the shared conformance suite without faults, and what only this network can do (hardening, section F). */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { TuttiError } from "../../core/base/errors.ts";
@@ -23,16 +23,10 @@ const configurations: readonly (readonly [name: string, options: MemoryNetworkOp
   [
     ["memory", {}],
     ["memory with delays", { faults: { delayMs: [0, 3] }, reachableDelayMs: 2 }],
-    ["memory with backpressure", { queuePacketsMax: 16 }],
+    ["memory with backpressure", { queuePacketsMax: 256 }],
     ["memory with a small packet limit", { packetBytesMax: 2048 }],
-    ["memory with faults", {
-      faults: { delayMs: [0, 3], lossRate: 0.1, duplicateRate: 0.1, reorderRate: 0.1, reorderDelayMs: 3 },
-    }],
-    ["lossy memory", {}, { delayMs: [0, 3], lossRate: 0.1 }],
+    ["memory in the lossy wrapper", {}, { delayMs: [0, 3] }],
   ];
-
-/** Cases that ask for each packet exactly once; faults may rightly break them. */
-const EXACT = /once, and not its sender|exactly one member/;
 
 configurations.forEach(([name, options, wrap], configuration) => {
   const network = new MemoryNetwork(options);
@@ -58,8 +52,7 @@ configurations.forEach(([name, options, wrap], configuration) => {
       unused: "memory:nobody",
     },
   });
-  const lossyOne = name.includes("lossy") || name.includes("faults");
-  for (const { name: caseName, run } of cases) if (!lossyOne || !EXACT.test(caseName)) test(caseName, run);
+  for (const { name: caseName, run } of cases) test(caseName, run);
 });
 
 // ---- virtual time: what the faults do ----

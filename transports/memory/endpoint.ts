@@ -14,6 +14,8 @@ import type {
 import type { Link, Packet } from "./link.ts";
 
 const SCHEME = "memory:";
+/** How much of a malformed address an error shows. */
+const SHOWN_CHARACTERS_MAX = 100;
 
 /**
  * Checks an address of the memory network.
@@ -28,7 +30,9 @@ export function canonicalAddress(address: string): Address {
   }
   throw new TuttiError(
     "InvalidAddress",
-    `Cannot use address ${JSON.stringify(address)}: it is not memory:NAME; ` +
+    `Cannot use address ${
+      JSON.stringify(String(address).slice(0, SHOWN_CHARACTERS_MAX))
+    }: it is not memory:NAME; ` +
       `give a NAME of 1 to ${NAME_BYTES_MAX} bytes of printable text without spaces`,
   );
 }
@@ -59,6 +63,7 @@ export interface EndpointCounts {
   full: number;
   oversize: number;
   unreachable: number;
+  handlerErrors: number;
 }
 
 /** What an endpoint asks of its network. */
@@ -99,6 +104,7 @@ export class Endpoint implements Transport {
     full: 0,
     oversize: 0,
     unreachable: 0,
+    handlerErrors: 0,
   };
   readonly #network: EndpointNetwork;
   #handler: TransportHandler | undefined;

@@ -39,6 +39,11 @@ export interface MemoryNetworkOptions {
   readonly heldPacketsMax?: number;
   /** From a change of a path to the call of `reachable`, in milliseconds. Default 0, with a given scheduler 5. */
   readonly reachableDelayMs?: number;
+  /**
+   * Gets what a handler throws; by default that is only counted, as `handlerErrors`. What this throws comes out of the
+   * scheduler: a simulation can stop there.
+   */
+  readonly onHandlerError?: (error: unknown) => void;
 }
 
 /** What a network has counted so far. */
@@ -78,6 +83,7 @@ export class MemoryNetwork {
   readonly #endpoints: Map<Address, Endpoint> = new Map();
   readonly #links: Map<Address, Map<Address, Link>> = new Map();
   readonly #port: EndpointNetwork;
+  readonly #onHandlerError: ((error: unknown) => void) | undefined;
   #faults: CompleteFaults;
   readonly #counts: NetworkCounts = {
     packets: 0,
@@ -110,6 +116,7 @@ export class MemoryNetwork {
       );
     }
     this.#reachableDelayMs = delayMs;
+    this.#onHandlerError = options.onHandlerError;
     this.#port = {
       lossy: options.lossy ?? this.#faults.lossRate > 0,
       packetBytesMax: countLimit("packetBytesMax", options.packetBytesMax ?? PACKET_BYTES_MAX),
@@ -435,22 +442,25 @@ export class MemoryNetwork {
   }
 
   #call(endpoint: Endpoint, entry: Held): void {
-    switch (entry.kind) {
-      case "packet": {
-        const { link, bytes } = entry.packet;
-        this.#release(link);
-        this.#counts.delivered++;
-        endpoint.counts.packetsReceived++;
-        endpoint.counts.bytesReceived += bytes.length;
-        endpoint.handler?.packet(bytes);
-        return;
+    try {
+      switch (entry.kind) {
+        case "packet":
+          this.#release(entry.packet.link);
+          this.#counts.delivered++;
+          endpoint.counts.packetsReceived++;
+          endpoint.counts.bytesReceived += entry.packet.bytes.length;
+          endpoint.handler?.packet(entry.packet.bytes);
+          return;
+        case "drain":
+          endpoint.handler?.drain();
+          return;
+        case "reachable":
+          this.#raise(endpoint, entry.peer, entry.life);
+          return;
       }
-      case "drain":
-        endpoint.handler?.drain();
-        return;
-      case "reachable":
-        this.#raise(endpoint, entry.peer, entry.life);
-        return;
+    } catch (error) {
+      endpoint.counts.handlerErrors++;
+      this.#onHandlerError?.(error);
     }
   }
 
