@@ -5,6 +5,7 @@
  * of its message (Fidge 1988, Mattern 1989). Lines stand in an order in which causes come first, whatever order the trace was merged
  * in.
  */
+import { compareNatural } from "../base/ids.ts";
 import { VectorClock } from "../clock/vector.ts";
 import { causalOrder } from "./checkers/causal_order.ts";
 import type { NodeLine, TraceLine } from "../runtime/trace.ts";
@@ -25,7 +26,7 @@ import type { NodeLine, TraceLine } from "../runtime/trace.ts";
  * ```
  */
 export function formatShiViz(lines: readonly TraceLine[]): string {
-  const hosts = [...new Set(lines.flatMap((line) => line.e === "end" ? [] : [line.n]))];
+  const hosts = [...new Set(lines.flatMap((line) => line.e === "end" ? [] : [line.n]))].sort(compareNatural);
   const indexOf = new Map(hosts.map((host, index) => [host, index]));
   const clocks = hosts.map(() => new VectorClock(hosts.length));
   const sent = new Map<string, VectorClock>();

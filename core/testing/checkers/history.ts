@@ -25,6 +25,8 @@ export interface Tenure {
   readonly node: string;
   /** It starts from a state transfer: what came before is not asked of it. */
   joined: boolean;
+  /** Nothing was sent or delivered in it so far. */
+  untouched: boolean;
   /** The first view installed in it, if any. */
   firstView: number | undefined;
   /** First deliveries of known messages, in order. */
@@ -167,6 +169,7 @@ function newTenure(group: GroupHistory, node: string): Tenure {
   const tenure: Tenure = {
     node,
     joined: false,
+    untouched: true,
     firstView: undefined,
     deliveries: [],
     delivered: new Map(),
@@ -243,7 +246,7 @@ function join(group: GroupHistory, node: NodeHistory): void {
     node.life = newLife(node.name);
     node.view = undefined;
   }
-  if (node.tenure.deliveries.length > 0) node.tenure = newTenure(group, node.name);
+  if (!node.tenure.untouched) node.tenure = newTenure(group, node.name);
   node.tenure.joined = true;
   // The view may have been written just before the join.
   node.tenure.firstView = node.view;
@@ -258,6 +261,7 @@ function send(group: GroupHistory, node: NodeHistory, line: SendLine, index: num
     return undefined;
   }
   const { life, tenure } = node;
+  tenure.untouched = false;
   if (life.slot < 0) life.slot = group.senders.push(life) - 1;
   const message: Message = { m: line.m, life, tenure, sequence: life.sent.length + 1, failed, index };
   life.sent.push(message);
@@ -269,6 +273,7 @@ function deliver(group: GroupHistory, node: NodeHistory, line: DeliverLine, inde
   const { life, tenure, view, down } = node;
   const repeated = life.delivered.has(line.m);
   life.delivered.add(line.m);
+  tenure.untouched = false;
   const delivery: Delivery = { line, index, life, tenure, view, repeated, down, message: undefined };
   group.deliveries.push(delivery);
   // Kept here, in order; `resolve` takes out those that turn out to be repeated or unknown.
