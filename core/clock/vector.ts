@@ -33,6 +33,8 @@ export class VectorClock {
   readonly #entries: Float64Array;
 
   /**
+   * Makes a clock that knows of no event.
+   *
    * @param size How many processes there are; all entries are 0.
    * @throws {TuttiError} `InvalidArgument` when the size is no whole number of 0 or more
    */
@@ -111,14 +113,22 @@ export class VectorClock {
     return below ? (above ? "concurrent" : "before") : above ? "after" : "equal";
   }
 
-  /** @returns A clock with the same entries that shares nothing with this one. */
+  /**
+   * Copies the clock.
+   *
+   * @returns A clock with the same entries that shares nothing with this one.
+   */
   copy(): VectorClock {
     const copy = new VectorClock(this.size);
     copy.#entries.set(this.#entries);
     return copy;
   }
 
-  /** @returns The entries as a plain array of their own. */
+  /**
+   * The entries, for people and files.
+   *
+   * @returns A plain array of its own.
+   */
   toArray(): number[] {
     return [...this.#entries];
   }

@@ -46,6 +46,8 @@ export class LossyTransport implements Transport {
   #handlerErrors = 0;
 
   /**
+   * Wraps a transport.
+   *
    * @param inner The transport to wrap, not yet open.
    * @param faults What goes wrong with packets that it receives.
    * @param options Time and seed.
@@ -105,8 +107,10 @@ export class LossyTransport implements Transport {
   }
 
   /**
-   * @returns The counters of the transport inside, and `faultLost`, `faultDuplicated`, `faultReordered`, `faultOverflowed`,
-   *   `faultHandlerErrors`,   *   `faultDelayedNow`.
+   * Counters for people.
+   *
+   * @returns Those of the transport inside, and `faultLost`, `faultDuplicated`, `faultReordered`, `faultOverflowed`,
+   *   `faultHandlerErrors`, `faultDelayedNow`.
    */
   stats(): Readonly<Record<string, number>> {
     return {

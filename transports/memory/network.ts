@@ -98,6 +98,8 @@ export class MemoryNetwork {
   };
 
   /**
+   * Makes a network without members.
+   *
    * @param options Time, seed, faults and limits.
    * @throws {TuttiError} `InvalidArgument` when a fault or limit is out of range
    */
