@@ -331,7 +331,7 @@ test("causal finds a violation exactly when comparing all pairs does", () => {
     { numRuns: 1000 },
   );
   assert.ok(
-    found > 100 && found < 900,
+    found > 50 && found < 950,
     `${found} of 1000 histories break it: the generator is too kind or too wild`,
   );
 });
