@@ -69,6 +69,11 @@ export class Delivery {
     counters.messagesDelivered++;
   }
 
+  /** Whether a sequence is the one to hand over next. */
+  isNext(stream: ReceiveStream, sequence: number): boolean {
+    return sequence === stream.handed + 1;
+  }
+
   /** Whether messages of a life that has no stream here will never be waited for. */
   isVoid(rank: number, incarnation: number): boolean {
     const { roster } = this.#state;
@@ -79,7 +84,7 @@ export class Delivery {
   #handPacket(stream: ReceiveStream, reader: PacketReader): void {
     const peer = this.#state.roster.peers[stream.rank];
     while (reader.next()) {
-      if (reader.kind !== Kind.data || reader.a !== stream.handed + 1) continue;
+      if (reader.kind !== Kind.data || !this.isNext(stream, reader.a)) continue;
       stream.handed = reader.a;
       this.#handMessage(stream, peer, reader);
     }

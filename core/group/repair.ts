@@ -64,7 +64,7 @@ export class Repair {
       if (now >= stream.nakAt) this.nak(stream, now);
     }
     for (const peer of this.#state.roster.others()) {
-      if (peer.former.length > 0) this.settle(peer, now);
+      if (peer.former.length > 0 || peer.holdUntil > 0) this.settle(peer, now);
     }
   }
 
@@ -299,7 +299,9 @@ export class Repair {
       if (other === peer || other.left || (!other.up && !everybody)) continue;
       if (!other.knowsLife(peer.rank, peer.incarnation)) return false;
       const holding = other.holdingOf(peer.rank, stream.incarnation);
-      if (holding !== undefined && holding.received !== stream.received) return false;
+      // Received is enough to go on; before anything is dropped, every application must have it.
+      const mark = everybody ? holding?.delivered : holding?.received;
+      if (mark !== undefined && mark !== stream.received) return false;
     }
     return true;
   }

@@ -15,7 +15,7 @@ import { integrity } from "./integrity.ts";
 import { stability } from "./stability.ts";
 import type { TraceProperty, Violation } from "./violation.ts";
 
-export { TRACE_PROPERTIES, type TraceProperty, type Violation } from "./violation.ts";
+export { type PropertyName, TRACE_PROPERTIES, type TraceProperty, type Violation } from "./violation.ts";
 
 /** Options of {@link checkTrace}. */
 export interface CheckTraceOptions {

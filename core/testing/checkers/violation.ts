@@ -13,10 +13,13 @@ export const TRACE_PROPERTIES = [
 /** One property of a node trace. */
 export type TraceProperty = typeof TRACE_PROPERTIES[number];
 
-/** A place where a trace breaks a property. */
+/** A property of a trace, or one that a simulation watches itself. */
+export type PropertyName = TraceProperty | "progress" | "lamport" | "window" | "invariant";
+
+/** A place where a promise was broken. */
 export interface Violation {
   /** The property that is broken. */
-  readonly property: TraceProperty;
+  readonly property: PropertyName;
   /** What happened, for people. */
   readonly text: string;
   /** Where in the list of trace lines, counted from 1; left out where something is missing at the end. */

@@ -1,0 +1,16 @@
+/**
+ * For tests: a deterministic simulator of whole clusters, checkers of what members wrote down, the conformance suite for
+ * transports, and a wrapper that makes any transport lossy. No test runner inside: use your own.
+ *
+ * @module
+ */
+export * from "./checkers/mod.ts";
+export * from "./conformance/mod.ts";
+export * from "./lossy_transport.ts";
+export * from "./shiviz.ts";
+export { VectorClock } from "../clock/vector.ts";
+export { formatTraceLine, parseTrace, type TraceLine } from "../runtime/trace.ts";
+export { Cluster, type ClusterOptions } from "./simulator/cluster.ts";
+export { type PlantBug, type SimulatedApplication, SimulatedNode } from "./simulator/node.ts";
+export { type Mutation, MUTATIONS } from "./simulator/mutations.ts";
+export { type Scenario, type ScenarioResult, SCENARIOS } from "./simulator/scenario.ts";
