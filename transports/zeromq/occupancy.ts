@@ -5,7 +5,7 @@
  * socket at all; and it frees endpoints from a thread of its own some time after `close`. Both are looked after here.
  */
 import { connect, createServer } from "node:net";
-import { lstat } from "node:fs/promises";
+import { lstat, unlink } from "node:fs/promises";
 import { setTimeout } from "node:timers";
 import { TuttiError } from "../../core/base/errors.ts";
 import type { Endpoint } from "./endpoint.ts";
@@ -42,8 +42,12 @@ export async function untilFree(endpoint: Endpoint, deadlineMs: number): Promise
   while (performance.now() < endMs) {
     const free = endpoint.kind === "tcp"
       ? await canListen(endpoint.host, endpoint.port)
-      : await lstat(endpoint.path).then(() => false, () => true);
-    if (free) return;
+      : !await answers(endpoint.path);
+    if (free) {
+      // libzmq leaves the socket file behind. Nobody answers at it, so it is ours or a dead process'.
+      if (endpoint.kind === "ipc") await unlink(endpoint.path).catch(() => {});
+      return;
+    }
     await new Promise<void>((resolve) => setTimeout(resolve, 2));
   }
 }
