@@ -1,0 +1,63 @@
+/** Joins the group over the transport that was asked for. */
+import { type Group, join } from "@tutti/tutti";
+import { memory } from "@tutti/tutti/memory";
+import { zeromq } from "@tutti/tutti/zeromq";
+import type { Options } from "./options.ts";
+
+/** A member of the group, and those that had to be brought along. */
+export interface Membership {
+  readonly group: Group;
+  /** Which transport, for people. */
+  readonly description: string;
+  /** Leaves; `group` must have left before. */
+  close(): Promise<void>;
+}
+
+/**
+ * Joins.
+ *
+ * @throws {TuttiError} `AddressInUse`, `InvalidAddress`, `InvalidArgument`, `Unsupported`
+ */
+export async function joinGroup(options: Options): Promise<Membership> {
+  const { name, group, order, host, port, peers } = options;
+  if (options.transport === "memory") return await joinInMemory(options);
+  const endpoint = (at: number): string => `tcp://${host}:${at}`;
+  return {
+    group: await join({
+      name,
+      group,
+      order,
+      transport: zeromq({ listen: endpoint(port) }),
+      peers: peers.map(endpoint),
+    }),
+    description: `zeromq at ${endpoint(port)}`,
+    close: () => Promise.resolve(),
+  };
+}
+
+/** Nobody outside of a process can be reached through its memory, so the peers run in here: they listen and confirm. */
+async function joinInMemory({ name, group, order, port, peers }: Options): Promise<Membership> {
+  const ports = [port, ...peers];
+  const members: Group[] = [];
+  for (const at of ports) {
+    members.push(
+      await join({
+        name: at === port ? name : `listener-${at}`,
+        group,
+        order,
+        transport: memory(String(at)),
+        peers: ports.filter((other) => other !== at).map((other) => `memory:${other}`),
+        ...(at === port ? {} : { onMessages: () => {} }),
+      }),
+    );
+  }
+  return {
+    group: members[0],
+    description: `memory, which reaches no other process: the members at ${
+      peers.join(", ")
+    } are silent listeners in this one`,
+    close: async () => {
+      for (const listener of members.slice(1)) await listener.close({ deadline: 0 });
+    },
+  };
+}

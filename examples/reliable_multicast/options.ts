@@ -1,0 +1,136 @@
+/** The command line of a process. What it refuses, it refuses in one line. */
+import { Buffer } from "node:buffer";
+import { parseArgs } from "node:util";
+
+/** How to run one process. */
+export interface Options {
+  readonly name: string;
+  readonly port: number;
+  readonly peers: readonly number[];
+  readonly host: string;
+  readonly transport: "zeromq" | "memory";
+  readonly order: "fifo" | "causal";
+  readonly group: string;
+  readonly trace: string | undefined;
+  readonly journal: string | undefined;
+}
+
+/** The command line is wrong: exit code 2. */
+export class UsageError extends Error {}
+
+/** What `--help` prints. */
+export const HELP = `Reliable multicast with a Lamport clock: one process of a group.
+
+Usage: deno task multicast NAME PORT PEER_PORT... [options]
+
+  NAME         own name, for example P1
+  PORT         own port
+  PEER_PORT    ports of the others; every process must be given the same set of ports, own and others' together
+
+Options:
+  --host HOST           where all of them listen (default 127.0.0.1)
+  --transport zeromq|memory
+                        how they reach each other (default zeromq); memory reaches only this process: the
+                        others then run in here as silent listeners
+  --order fifo|causal   order of delivery (default fifo)
+  --group NAME          name of the group (default multicast)
+  --journal FILE        remember across restarts what was sent, confirmed and delivered
+  --trace FILE          write what happens as JSON lines, for checkers
+  --help                this text
+
+Three terminals:
+  deno task multicast P1 8001 8002 8003
+  deno task multicast P2 8002 8001 8003
+  deno task multicast P3 8003 8001 8002
+`;
+
+const OPTIONS = {
+  host: { type: "string", default: "127.0.0.1" },
+  transport: { type: "string", default: "zeromq" },
+  order: { type: "string", default: "fifo" },
+  group: { type: "string", default: "multicast" },
+  journal: { type: "string" },
+  trace: { type: "string" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+/**
+ * Reads the command line.
+ *
+ * @returns The options; `"help"` when that is asked for.
+ * @throws {UsageError}
+ */
+export function parseOptions(args: readonly string[]): Options | "help" {
+  const { values, positionals } = parse(args);
+  if (values.help) return "help";
+  const [name, port, ...peers] = positionals;
+  if (name === undefined) throw new UsageError("the name is missing");
+  checkName("name", name, 64);
+  checkName("group's name", values.group, 128);
+  if (port === undefined) throw new UsageError("the port is missing");
+  if (peers.length === 0) throw new UsageError("the peers' ports are missing");
+  const ports = [port, ...peers].map(parsePort);
+  const repeated = ports.find((each, index) => ports.indexOf(each) < index);
+  if (repeated !== undefined) {
+    throw new UsageError(
+      repeated === ports[0]
+        ? `the own port ${repeated} is among the peers' ports`
+        : `the port ${repeated} is given twice`,
+    );
+  }
+  for (const file of ["journal", "trace"] as const) {
+    if (values[file] === "") throw new UsageError(`--${file} needs the name of a file`);
+  }
+  if (values.journal !== undefined && values.journal === values.trace) {
+    throw new UsageError("--journal and --trace name the same file");
+  }
+  if (values.host === "") throw new UsageError("--host needs a host");
+  if (values.transport === "udp") throw new UsageError("--transport udp is not available yet; use zeromq");
+  return {
+    name,
+    port: ports[0],
+    peers: ports.slice(1),
+    host: values.host,
+    transport: oneOf("transport", values.transport, ["zeromq", "memory"]),
+    order: oneOf("order", values.order, ["fifo", "causal"]),
+    group: values.group,
+    trace: values.trace,
+    journal: values.journal,
+  };
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, strict: true });
+  } catch (error) {
+    // Its texts go on with advice after the first sentence.
+    const [sentence] = (error as Error).message.split(/\. |\n/);
+    throw new UsageError(shorten(sentence));
+  }
+}
+
+function oneOf<T extends string>(option: string, given: string, choices: readonly T[]): T {
+  const choice = choices.find((each) => each === given);
+  if (choice !== undefined) return choice;
+  throw new UsageError(`--${option} ${quote(given)} is unknown; use ${choices.join(" or ")}`);
+}
+
+function parsePort(text: string): number {
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  if (port >= 1 && port <= 65_535) return port;
+  throw new UsageError(`the port ${quote(text)} is not a number from 1 to 65535`);
+}
+
+function checkName(what: string, name: string, bytesMax: number): void {
+  const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]+$/u;
+  if (name.length <= bytesMax && Buffer.byteLength(name) <= bytesMax && printable.test(name)) return;
+  throw new UsageError(`the ${what} ${quote(name)} is not 1 to ${bytesMax} bytes of text without spaces`);
+}
+
+function quote(text: string): string {
+  return JSON.stringify(shorten(text));
+}
+
+function shorten(text: string): string {
+  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
+}
