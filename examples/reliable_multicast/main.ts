@@ -17,6 +17,8 @@ import { TraceFile } from "./trace_file.ts";
 
 /** How long leaving waits for confirmations, in milliseconds. */
 const LEAVE_MS = 5000;
+/** How much later a second signal must come to mean "at once", in milliseconds. */
+const SECOND_STOP_MS = 500;
 const COMMANDS = `Commands:
   send <message>   send a message to all
   stats            show the statistics
@@ -155,14 +157,15 @@ function describe({ name, deliveredCount, lastNumber, unconfirmed, confirmedNumb
   return `Journal: ${delivered}; last own message ${name}_${lastNumber}, ${again}`;
 }
 
-/** Signals ask the process to leave; a second one makes it end at once. */
+/** Signals ask the process to leave; when it takes too long, another one makes it end at once. */
 function stopSwitch(): { readonly stopped: Promise<string>; readonly stop: (why: string) => void } {
-  let asked = false;
+  let askedAt = Infinity;
   let resolveStopped: (why: string) => void;
   const stopped = new Promise<string>((resolve) => resolveStopped = resolve);
   const stop = (why: string): void => {
-    if (asked) process.exit(1);
-    asked = true;
+    // One Ctrl+C may arrive twice: from the terminal, and passed on by whatever started this process.
+    if (performance.now() - askedAt > SECOND_STOP_MS) process.exit(1);
+    askedAt = Math.min(askedAt, performance.now());
     resolveStopped(why);
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop(signal));
