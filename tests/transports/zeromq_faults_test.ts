@@ -18,6 +18,7 @@ interface Member {
   readonly address: Address;
   readonly packets: Uint8Array[];
   readonly up: Set<Address>;
+  readonly drains: number;
 }
 
 const nextIpc = await ipcEndpoints();
@@ -35,12 +36,21 @@ async function member(options: Partial<ZeroMqOptions> = {}): Promise<Member> {
   opened.push(transport);
   const packets: Uint8Array[] = [];
   const up = new Set<Address>();
+  let drains = 0;
   const address = await transport.open({
     packet: (bytes) => packets.push(bytes),
-    drain: () => {},
+    drain: () => drains++,
     reachable: (peer, isUp) => isUp ? up.add(peer) : up.delete(peer),
   });
-  return { transport, address, packets, up };
+  return {
+    transport,
+    address,
+    packets,
+    up,
+    get drains(): number {
+      return drains;
+    },
+  };
 }
 
 async function until(condition: () => boolean, what: string, deadlineMs = 10_000): Promise<void> {
@@ -259,7 +269,9 @@ test("an unread peer costs bounded memory: unicast answers full, and drain follo
     status = a.transport.unicast(b, new Uint8Array(65_536));
   }
   assert.is(status, "full");
+  assert.is(a.drains, 0);
   signal(child.process, "SIGCONT");
+  await until(() => a.drains > 0, "no drain followed the full");
   await until(() => a.transport.unicast(b, Uint8Array.of(0x54, 0x55)) === "sent", "no room came");
   await kill(child.process);
 });
