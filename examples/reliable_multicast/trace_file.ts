@@ -33,14 +33,15 @@ export class TraceFile {
   /**
    * Makes it ready for writing.
    *
-   * @param events What the journal knows: a line is written there first, so a process that was killed between the two
-   *   left a trace without it.
+   * @param events What former lives did, by the journal. A line is written there first, so a process that was killed
+   *   between the two left a trace without it.
    */
   start(events: readonly JournalEvent[]): void {
     this.#file?.start();
     for (const { e, m, from } of events) {
       if (this.#former.has(`${e} ${m}`)) continue;
-      if (e === "deliver") this.deliver(m, from);
+      // Marked, since it was delivered before the crash that the trace may already tell of.
+      if (e === "deliver") this.#write({ e, m, from, replay: true });
       else this.#write({ e, m });
     }
   }

@@ -1,0 +1,510 @@
+/** The example S1: its command line, its memory, its words, and real processes that start, talk, are killed and leave. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { Journal } from "../../examples/reliable_multicast/journal.ts";
+import { formatLine } from "../../examples/reliable_multicast/log.ts";
+import { idRange, numberOf, readMessage } from "../../examples/reliable_multicast/message.ts";
+import { parseOptions } from "../../examples/reliable_multicast/options.ts";
+import { splitLines } from "../../examples/reliable_multicast/screen.ts";
+import { Terminal, Watch } from "../../examples/reliable_multicast/terminal.ts";
+import { TraceFile } from "../../examples/reliable_multicast/trace_file.ts";
+import { account, isRight, readTraces, violations } from "../../examples/reliable_multicast/verdict.ts";
+import { freePort } from "../transports/free_endpoints.ts";
+
+const MAIN = fileURLToPath(new URL("../../examples/reliable_multicast/main.ts", import.meta.url));
+const DEADLINE_MS = 20_000;
+const directory = mkdtempSync(join(tmpdir(), "reliable-multicast-test-"));
+let files = 0;
+const freshFile = (): string => join(directory, `file-${++files}`);
+const children = new Set<ChildProcess>();
+
+const test = suite("reliable multicast example");
+
+test.after(() => {
+  for (const child of children) child.kill("SIGKILL");
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** A process whose input is in the test's hands. */
+class Run {
+  readonly watch: Watch = new Watch();
+  out = "";
+  err = "";
+  code: number | null | undefined = undefined;
+  readonly #child: ChildProcess;
+
+  constructor(args: readonly string[]) {
+    const runtime = "Deno" in globalThis ? ["run", "-A", "--no-prompt"] : process.execArgv;
+    this.#child = spawn(process.execPath, [...runtime, MAIN, ...args], { stdio: ["pipe", "pipe", "pipe"] });
+    children.add(this.#child);
+    this.#child.stdin?.on("error", () => {});
+    this.#child.stdout?.on("data", (bytes) => {
+      this.out += bytes;
+      this.watch.changed();
+    });
+    this.#child.stderr?.on("data", (bytes) => this.err += bytes);
+    this.#child.once("close", (code) => {
+      children.delete(this.#child);
+      this.code = code;
+      this.watch.changed();
+    });
+  }
+
+  type(text: string): void {
+    this.#child.stdin?.write(text);
+  }
+
+  endInput(): void {
+    this.#child.stdin?.end();
+  }
+
+  signal(name: "SIGINT" | "SIGTERM"): void {
+    // Not child.kill: with that, Deno reports the signal in place of the exit code.
+    process.kill(this.#child.pid as number, name);
+  }
+
+  async shows(text: string): Promise<void> {
+    await this.watch.until(
+      `"${text}" in:\n${this.out}${this.err}`,
+      () => this.out.includes(text),
+      DEADLINE_MS,
+    );
+  }
+
+  async ends(): Promise<number | null> {
+    await this.watch.until(
+      `the end after:\n${this.out}${this.err}`,
+      () => this.code !== undefined,
+      DEADLINE_MS,
+    );
+    return this.code ?? null;
+  }
+}
+
+async function freePorts(count: number): Promise<string[]> {
+  const ports: string[] = [];
+  for (let index = 0; index < count; index++) ports.push(String(await freePort()));
+  return ports;
+}
+
+function refusal(...args: string[]): string {
+  try {
+    parseOptions(args);
+  } catch (error) {
+    return (error as Error).message;
+  }
+  return "accepted";
+}
+
+test("options have the defaults of S1 when only name and ports are given", () => {
+  assert.equal(parseOptions(["P1", "8001", "8002", "8003"]), {
+    name: "P1",
+    port: 8001,
+    peers: [8002, 8003],
+    host: "127.0.0.1",
+    transport: "zeromq",
+    order: "fifo",
+    group: "multicast",
+    trace: undefined,
+    journal: undefined,
+  });
+  assert.is(parseOptions(["--help"]), "help");
+});
+
+test("every bad argument is refused in one short line that names it", () => {
+  const cases: [string[], RegExp][] = [
+    [[], /name is missing/],
+    [["P1"], /port is missing/],
+    [["P1", "8001"], /peers' ports are missing/],
+    [["P1", "0", "8002"], /"0" is not a number from 1 to 65535/],
+    [["P1", "8001", "70000"], /"70000"/],
+    [["P1", "8001", "abc"], /"abc"/],
+    [["P1", "8001", "8e3"], /"8e3"/],
+    [["P1", "8001", "8002", "8002"], /8002 is given twice/],
+    [["P1", "8001", "8002", "8001"], /own port 8001 is among/],
+    [["P1", "8001", "08001"], /own port 8001 is among/],
+    [["P 1", "8001", "8002"], /"P 1"/],
+    [["P\n1", "8001", "8002"], /"P\\n1"/],
+    [["", "8001", "8002"], /name ""/],
+    [["P".repeat(1_000_000), "8001", "8002"], /"PPPP/],
+    [["P1", "9".repeat(1_000_000), "8002"], /port "9999/],
+    [["P1", "8001", "8002", "--group", "a b"], /group's name "a b"/],
+    [["P1", "8001", "8002", "--order", "total"], /--order "total" is unknown; use fifo or causal/],
+    [["P1", "8001", "8002", "--transport", "udp"], /udp is not available yet/],
+    [["P1", "8001", "8002", "--transport", "pigeon"], /"pigeon" is unknown/],
+    [["P1", "8001", "8002", "--bogus"], /--bogus/],
+    [["P1", "8001", "8002", `--${"x".repeat(1_000_000)}`], /xxx/],
+    [["P1", "8001", "8002", "--trace"], /--trace/],
+    [["P1", "8001", "8002", "--trace", ""], /--trace needs/],
+    [["P1", "8001", "8002", "--trace", "f", "--journal", "f"], /same file/],
+  ];
+  for (const [args, expected] of cases) {
+    const text = refusal(...args);
+    assert.match(text, expected);
+    assert.not.match(text, /\n/);
+    assert.ok(text.length < 200, `${text.length} characters`);
+  }
+});
+
+test("a process with bad arguments ends with 2 and says why on standard error only", async () => {
+  const runs = [["P1", "8001", "8002", "--bogus"], ["P 1", "8001", "8002"], [
+    "P1",
+    "8001",
+    "8002",
+    "--host",
+    "::",
+  ]];
+  for (const run of runs.map((args) => new Run(args))) {
+    assert.is(await run.ends(), 2);
+    assert.match(run.err, /^multicast: [^\n]+\n$/);
+    assert.is(run.out, "");
+  }
+});
+
+test("help ends with 0", async () => {
+  const run = new Run(["--help"]);
+  assert.is(await run.ends(), 0);
+  assert.match(run.out, /Usage: deno task multicast NAME PORT PEER_PORT\.\.\./);
+  assert.is(run.err, "");
+});
+
+test("log lines look as S1 says", () => {
+  const time = new Date(2026, 0, 2, 10, 30, 45, 123);
+  assert.is(
+    formatLine("SEND", "Message 'Hello World' sent (Lamport: 2)", 2, time),
+    "[10:30:45.123] [Lamport:   2] [SEND        ] Message 'Hello World' sent (Lamport: 2)",
+  );
+  assert.is(formatLine("CONNECTION", "x", 12345, time), "[10:30:45.123] [Lamport: 12345] [CONNECTION  ] x");
+});
+
+test("a log line stays one line, and steers no terminal, whatever a message holds", () => {
+  const line = formatLine("RECEIVE", "a\nb\x1b[2Jc\u202ed", 1);
+  assert.match(line, /a\\u000ab\\u001b\[2Jc\\u202ed$/);
+});
+
+test("lines are split when they come in pieces, cut when endless, and the last may lack its end", async () => {
+  const bytes = new TextEncoder().encode("send é\r\n\nsend b\nlast");
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    for (const byte of bytes) yield new Uint8Array([byte]);
+    await Promise.resolve();
+  }
+  const lines: string[] = [];
+  for await (const line of splitLines(pieces())) lines.push(line);
+  assert.equal(lines, ["send é", "", "send b", "last"]);
+
+  async function* endless(): AsyncGenerator<Uint8Array> {
+    for (let count = 0; count < 200; count++) yield new Uint8Array(65_536).fill(97);
+    await Promise.resolve();
+  }
+  for await (const line of splitLines(endless())) assert.ok(line.length < 3_000_000, `${line.length}`);
+});
+
+test("what is no MULTICAST message of its sender is told from one that is", () => {
+  const good = { type: "MULTICAST", id: "P2_7", sender: "P2", content: "x", timestamp: "t", series: 1 };
+  assert.equal(readMessage(good, "P2"), good);
+  const bad = [
+    null,
+    "text",
+    [],
+    {},
+    { ...good, type: "ACK" },
+    { ...good, sender: "P1" },
+    { ...good, id: "P1_7" },
+    { ...good, id: "P2_0" },
+    { ...good, id: "P2_9".padEnd(400, "9") },
+    { ...good, content: 1 },
+    { ...good, series: 0.5 },
+  ];
+  for (const value of bad) assert.is(readMessage(value, "P2"), undefined);
+  assert.is(numberOf("P_1", "P_1_12"), 12);
+  assert.is(idRange("P1", 3, 3), "P1_3");
+  assert.is(idRange("P1", 3, 5), "P1_3 to P1_5");
+});
+
+test("a journal goes on counting, sends again what was not confirmed, and knows what was delivered", () => {
+  const path = freshFile();
+  const first = new Journal(path, "P1", "g");
+  first.start();
+  assert.not(first.recovered);
+  const messages = ["a", "b", "c"].map((content) => first.accept(content));
+  assert.equal(messages.map(({ id }) => id), ["P1_1", "P1_2", "P1_3"]);
+  assert.match(messages[0].timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
+  first.confirm(messages[0]);
+  const foreign = { ...messages[0], id: "P2_7", sender: "P2", series: 5 };
+  first.deliver(foreign);
+  first.close();
+
+  const second = new Journal(path, "P1", "g");
+  second.start();
+  assert.ok(second.recovered);
+  assert.equal(second.unconfirmed, messages.slice(1));
+  assert.is(second.deliveredBefore(foreign), 7);
+  assert.is(second.deliveredBefore({ ...foreign, series: 6 }), 0, "a sender that counts anew is not skipped");
+  assert.is(second.deliveredCount, 1);
+  assert.is(second.accept("d").id, "P1_4");
+  second.close();
+});
+
+test("a journal without its last line's end is as if that line had never been begun", () => {
+  const path = freshFile();
+  const first = new Journal(path, "P1", "g");
+  first.start();
+  first.accept("a");
+  first.accept("b");
+  first.close();
+  const whole = readFileSync(path);
+  const lastLine = whole.lastIndexOf(10, whole.length - 2) + 1;
+  for (let length = lastLine + 1; length < whole.length; length++) {
+    writeFileSync(path, whole.subarray(0, length));
+    const torn = new Journal(path, "P1", "g");
+    assert.equal(torn.unconfirmed.map(({ content }) => content), ["a"]);
+    assert.is(readFileSync(path).length, length, "nothing is changed before start");
+    torn.start();
+    assert.is(torn.accept("c").id, "P1_2");
+    torn.close();
+    assert.equal(new Journal(path, "P1", "g").unconfirmed.map(({ content }) => content), ["a", "c"]);
+  }
+});
+
+test("a journal that is corrupt, or of another process, is refused with the line that is wrong", () => {
+  const header = `{"e":"journal","version":1,"name":"P1","group":"g","series":1}\n`;
+  const send = (number: number): string => `{"e":"send","id":"P1_${number}","content":"x","timestamp":"t"}\n`;
+  const deliver = `{"e":"deliver","id":"P2_1","from":"P2","series":1,"content":"x","timestamp":"t"}\n`;
+  const cases: [string, RegExp][] = [
+    ["hello\n", /line 1 is not a JSON object/],
+    [`${header}${send(1)}{"e":"se\n${send(2)}`, /line 3 is not a JSON object/],
+    [`${header}\xff\n`, /line 2 is not a JSON object/],
+    [`${header}${send(2)}`, /line 2 does not follow/],
+    [`${header}${send(1)}${send(1)}`, /line 3 does not follow/],
+    [`${header}{"e":"confirmed","id":"P1_1"}\n`, /line 2 does not follow/],
+    [`${header}${deliver}${deliver}`, /line 3 does not follow/],
+    [`${header}{"e":"dance"}\n`, /line 2 does not follow/],
+    [send(1), /not a journal of this program/],
+    [header.replace("P1", "P2"), /is the journal of P2 in group g, not of P1 in g/],
+    [header.replace(`"g"`, `"h"`), /is the journal of P1 in group h/],
+  ];
+  for (const [text, expected] of cases) {
+    const path = freshFile();
+    writeFileSync(path, text, "latin1");
+    assert.throws(() => new Journal(path, "P1", "g"), expected);
+    assert.is(readFileSync(path, "latin1"), text, "a refused journal is left as it is");
+  }
+});
+
+test("a journal that another process writes to is not touched", () => {
+  const path = freshFile();
+  const first = new Journal(path, "P1", "g");
+  const second = new Journal(path, "P1", "g");
+  first.start();
+  assert.throws(() => second.start(), /another process uses it/);
+});
+
+test("a trace is completed with what the journal knows, and never says an id twice", () => {
+  const path = freshFile();
+  writeFileSync(path, `{"n":"P1","e":"send","m":"P1_1"}\n{"n":"P1","e":"del`);
+  const trace = new TraceFile(path, "P1", 2);
+  trace.start([
+    { e: "send", m: "P1_1", from: "P1" },
+    { e: "deliver", m: "P2_1", from: "P2" },
+    { e: "send", m: "P1_2", from: "P1" },
+  ]);
+  trace.close();
+  assert.equal(readFileSync(path, "utf8").trimEnd().split("\n"), [
+    `{"n":"P1","e":"send","m":"P1_1"}`,
+    `{"n":"P1","e":"deliver","m":"P2_1","from":"P2","replay":true}`,
+    `{"n":"P1","e":"send","m":"P1_2"}`,
+  ]);
+  assert.throws(() => new TraceFile(path, "P1", 1), /knows P1_2 already/);
+});
+
+test("the verdict finds lines that were missed, doubled, out of order or made up", () => {
+  const path = freshFile();
+  const lines = [[1, "a"], [3, "c"], [2, "b"], [3, "c"], [4, "made up"]];
+  const rows = lines.map(([number, content]) => ({ e: "deliver", id: `P2_${number}`, from: "P2", content }));
+  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  const found = account("P1", path, new Map([["P2", ["a", "b", "c", "d"]]]));
+  assert.equal(found, {
+    name: "P1",
+    expected: 4,
+    delivered: 5,
+    missed: 1,
+    doubled: 1,
+    orderViolations: { P2: 1 },
+    strange: 1,
+  });
+  assert.not(isRight(found));
+});
+
+test("three processes multicast over zeromq, and leave by quit, by the end of input and by signals", async () => {
+  const [a, b, c] = await freePorts(3);
+  const trace = freshFile();
+  const runs = [
+    new Run(["P1", a, b, c, "--trace", trace]),
+    new Run(["P2", b, a, c]),
+    new Run(["P3", c, a, b]),
+  ];
+  const [first, second, third] = runs;
+  // Typed before anybody is connected: nothing may get lost.
+  first.type("send Hello World\nfoo\nsend\n");
+  second.type("send  two spaces, and é\n");
+  for (const run of [second, third]) await run.shows("Message from P1: 'Hello World' (Lamport: 1 -> ");
+  for (const run of [first, third]) await run.shows("Message from P2: ' two spaces, and é' (Lamport: ");
+  await first.shows("Message P1_1 confirmed by all");
+  await second.shows("Message P2_1 confirmed by all");
+  await first.shows("over zeromq at ");
+  await first.shows("Unknown command 'foo': try help");
+  await first.shows("Not sent: a message is needed");
+  first.type("help\nstats\n");
+  await first.shows("delivered_messages:  2");
+  for (const row of ["messages_sent:       1", "pending_messages:    0", "messages_delivered:  2"]) {
+    await first.shows(row);
+  }
+  for (const name of ["messages_received", "acks_sent", "acks_received", "lamport_time"]) {
+    await first.shows(`  ${name}: `);
+  }
+  first.type("send last words\nquit\nsend never\n");
+  assert.is(await first.ends(), 0);
+  assert.match(first.out, /Message P1_2 confirmed by all/);
+  assert.not.match(first.out, /never|P1> /);
+  assert.is(first.err, "");
+  await third.shows("Message from P1: 'last words'");
+  await third.shows("P1 has left");
+
+  second.type("send without a line end");
+  second.endInput();
+  assert.is(await second.ends(), 0);
+  assert.match(second.out, /Message P2_2 confirmed by all/);
+  await third.shows("Message from P2: 'without a line end'");
+
+  third.signal("SIGTERM");
+  assert.is(await third.ends(), 0);
+  assert.match(third.out, /P3 leaves: SIGTERM[\s\S]*P3 has left\n$/);
+
+  const lines = readTraces([trace]);
+  assert.equal(lines.filter((line) => line.e !== "view" && line.e !== "deliver"), [
+    { n: "P1", e: "send", m: "P1_1" },
+    { n: "P1", e: "acked", m: "P1_1" },
+    { n: "P1", e: "send", m: "P1_2" },
+    { n: "P1", e: "acked", m: "P1_2" },
+  ]);
+});
+
+test("a process that is interrupted while nobody confirms says what is not confirmed, in bounded time", async () => {
+  const [a, b] = await freePorts(2);
+  const journal = freshFile();
+  const forgetful = new Run(["P1", a, b]);
+  forgetful.type("send a\nsend b\n");
+  await forgetful.shows("Message 'b' sent");
+  forgetful.signal("SIGINT");
+  const [c, d] = await freePorts(2);
+  const careful = new Run(["P1", c, d, "--journal", journal]);
+  careful.type("send a\n");
+  careful.endInput();
+  assert.is(await forgetful.ends(), 1);
+  assert.match(forgetful.out, /Not confirmed by tcp:\S+: P1_1 to P1_2; they may be lost/);
+  assert.is(await careful.ends(), 0);
+  assert.match(careful.out, /Not confirmed by tcp:\S+: P1_1; they are in the journal/);
+  assert.equal(new Journal(journal, "P1", "multicast").unconfirmed.map(({ content }) => content), ["a"]);
+});
+
+test("a taken port ends a process with 1 and one line, and leaves the journal alone", async () => {
+  const [a, b] = await freePorts(2);
+  const journal = freshFile();
+  const first = new Run(["P1", a, b, "--journal", journal]);
+  await first.shows("P1 joins");
+  const before = readFileSync(journal, "utf8");
+  const second = new Run(["P1", a, b, "--journal", journal]);
+  assert.is(await second.ends(), 1);
+  assert.match(second.err, /^multicast: Cannot [^\n]*\n$/);
+  assert.is(readFileSync(journal, "utf8"), before);
+  first.type("quit\n");
+  assert.is(await first.ends(), 0);
+});
+
+test("a corrupt journal ends a process with 1 and one line", async () => {
+  const journal = freshFile();
+  writeFileSync(journal, "{}\n{}\n");
+  const [a, b] = await freePorts(2);
+  const run = new Run(["P1", a, b, "--journal", journal]);
+  assert.is(await run.ends(), 1);
+  assert.match(run.err, /^multicast: [^\n]*is not a journal[^\n]*\n$/);
+});
+
+test("over memory a process says that it reaches nobody else, and is confirmed by its own listeners", async () => {
+  const run = new Run(["P1", "1", "2", "3", "--transport", "memory", "--order", "causal"]);
+  run.type("send a\nquit\n");
+  assert.is(await run.ends(), 0);
+  assert.match(run.out, /over memory, which reaches no other process/);
+  assert.match(run.out, /Message P1_1 confirmed by all/);
+});
+
+test("every line is delivered exactly once and in order over kills and restarts of receiver and sender", async () => {
+  const ports = await freePorts(2);
+  const watch = new Watch();
+  const names = ["P1", "P2"];
+  const journals = names.map(freshFile);
+  const traces = names.map(freshFile);
+  const typed: string[][] = [[], []];
+  const start = (index: number): Terminal =>
+    new Terminal(
+      names[index],
+      [ports[index], ports[1 - index], "--journal", journals[index], "--trace", traces[index]],
+      watch,
+      () => {},
+    );
+  const terminals = [start(0), start(1)];
+  const type = (index: number, count: number): void => {
+    for (let made = 0; made < count; made++) {
+      const line = `line ${typed[index].length + 1} of ${names[index]}`;
+      typed[index].push(line);
+      terminals[index].type(`send ${line}`);
+    }
+  };
+  try {
+    for (const victim of [1, 0, 1, 0]) {
+      const from = terminals[victim].screen.length;
+      type(0, 300);
+      type(1, 300);
+      await terminals[victim].shows(/\[RECEIVE/, DEADLINE_MS, from);
+      terminals[victim].kill();
+      await terminals[victim].ended;
+      appendFileSync(journals[victim], `{"e":"deliver","id":"P`); // As a kill in the middle of a write leaves it.
+      type(1 - victim, 100);
+      terminals[victim] = start(victim);
+      const [, accepted] = await terminals[victim].shows(
+        /last own message P\d_(\d+),|nothing sent yet/,
+        DEADLINE_MS,
+      );
+      typed[victim].length = Number(accepted ?? 0);
+    }
+    for (const index of [0, 1]) type(index, 1);
+    for (const index of [0, 1]) {
+      const last = new RegExp(`Message ${names[index]}_${typed[index].length} confirmed by all`);
+      await terminals[index].shows(last, DEADLINE_MS);
+    }
+    for (const terminal of terminals) assert.is((await terminal.quit(DEADLINE_MS)).code, 0);
+  } finally {
+    for (const terminal of terminals) terminal.kill();
+  }
+  const lines = new Map(names.map((name, index) => [name, typed[index]]));
+  for (const [index, name] of names.entries()) {
+    const found = account(name, journals[index], lines);
+    assert.ok(isRight(found), JSON.stringify(found));
+  }
+  const ids = new Set<string>();
+  for (const line of readTraces(traces)) {
+    if (line.e !== "send") continue;
+    assert.not(ids.has(line.m), `${line.m} is sent twice`);
+    ids.add(line.m);
+  }
+  const end = { e: "end", correct: names } as const;
+  assert.equal(violations([...readTraces(traces), end], ["agreement", "fifo"]), []);
+});
+
+test.run();
