@@ -28,8 +28,7 @@ export class Delivery {
     const release = (stream: ReceiveStream, message: Message): void => this.release(stream, message);
     this.order = state.config.order === "fifo" ? new FifoOrder(release) : new CausalOrder(
       release,
-      (rank, incarnation) => state.roster.stream(rank, incarnation),
-      (rank, incarnation) => this.isVoid(rank, incarnation),
+      (stream, rank, incarnation, sequence) => this.isReleased(stream, rank, incarnation, sequence),
     );
   }
 
@@ -74,11 +73,31 @@ export class Delivery {
     return sequence === stream.handed + 1;
   }
 
-  /** Whether messages of a life that has no stream here will never be waited for. */
-  isVoid(rank: number, incarnation: number): boolean {
+  /**
+   * Whether a message, on which one of `dependent` depends, was released here or need not be.
+   *
+   * Whoever sent the dependent message had delivered the other one, and keeps it until all have it. If that sender is
+   * gone as well, others may hold it, and list it in their heartbeats. If nobody does, it is lost, and so is what depends
+   * on it: it stays held back for good, here as everywhere.
+   */
+  isReleased(dependent: ReceiveStream, rank: number, incarnation: number, sequence: number): boolean {
     const { roster } = this.#state;
     const peer = roster.peers[rank];
-    return peer === undefined || peer === roster.self || incarnation < peer.incarnation;
+    if (peer === undefined) return true; // no honest member names it
+    const stream = peer.streamOf(incarnation);
+    if (stream !== undefined) return stream.released >= sequence;
+    if (incarnation > peer.incarnation) return false;
+    for (const other of roster.others()) {
+      if (other === peer || !other.up) continue;
+      const holding = other.holdingOf(rank, incarnation);
+      if (peer === roster.self) { // sent by a former life of this member, and not lost if anybody has it
+        if (holding !== undefined && holding.received >= sequence) return true;
+      } else if (holding !== undefined || !other.knowsLife(rank, peer.incarnation)) {
+        return false; // its stream is about to be opened here
+      }
+    }
+    // Nobody does. A sender that lives had it confirmed by all before forgetting it; one that is gone may have been the last.
+    return !dependent.frozen && roster.peers[dependent.rank].up;
   }
 
   #handPacket(stream: ReceiveStream, reader: PacketReader): void {

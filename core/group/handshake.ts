@@ -11,30 +11,34 @@ import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { encodeHello, encodeRefusal, type Hello, parseHello, parseRefusal } from "../wire/control.ts";
 import { Kind } from "../wire/message.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
+import type { Delivery } from "./delivery.ts";
 import { FORMER_LIVES_MAX, type Peer } from "./roster.ts";
 import type { GroupState } from "./state.ts";
 
 /** Greets members and judges their greetings. */
 export class Handshake {
   readonly #state: GroupState;
+  readonly #delivery: Delivery;
 
-  constructor(state: GroupState) {
+  constructor(state: GroupState, delivery: Delivery) {
     this.#state = state;
+    this.#delivery = delivery;
   }
 
   /** Greets a member. */
   hello(peer: Peer, now: number): void {
-    const { config, clock, unicast } = this.#state;
+    const { config, clock, unicast, roster } = this.#state;
     const body = encodeHello({
       group: config.group,
       name: config.name,
       address: config.address,
       members: config.members,
+      names: roster.peers.map((known) => known.name ?? ""),
       order: config.order,
       windowMessages: config.limits.windowMessages,
       windowBytes: config.limits.windowBytes,
       messageBytesMax: config.limits.messageBytesMax,
-      request: !peer.welcomed,
+      request: !peer.welcomed || peer.askNames,
       knows: peer.incarnation,
       first: peer.firstTold,
     });
@@ -47,7 +51,7 @@ export class Handshake {
   /** Greets whoever is due. */
   tick(now: number): void {
     for (const peer of this.#state.roster.others()) {
-      if (!peer.welcomed && now >= peer.helloAt) this.hello(peer, now);
+      if ((!peer.welcomed || peer.askNames) && now >= peer.helloAt) this.hello(peer, now);
     }
   }
 
@@ -55,7 +59,7 @@ export class Handshake {
   nextDeadline(): number {
     let next = Infinity;
     for (const peer of this.#state.roster.others()) {
-      if (!peer.welcomed && peer.helloAt < next) next = peer.helloAt;
+      if ((!peer.welcomed || peer.askNames) && peer.helloAt < next) next = peer.helloAt;
     }
     return next;
   }
@@ -88,6 +92,7 @@ export class Handshake {
       return undefined;
     }
     if (reader.a > peer.incarnation) this.begin(peer, hello, reader.a, now);
+    this.#learnNames(peer, hello);
     if (hello.knows === state.config.incarnation) this.#welcome(peer, hello.first);
     if (hello.request || hello.knows !== state.config.incarnation) this.hello(peer, now);
     return peer;
@@ -143,6 +148,8 @@ export class Handshake {
     while (peer.former.length > FORMER_LIVES_MAX) {
       const stream = peer.former.shift() as ReceiveStream;
       peer.doneThrough = stream.incarnation;
+      this.#delivery.order.forget(stream);
+      if (stream.settled) continue;
       counters.abandoned += Math.max(0, stream.known - stream.received);
       this.#state.warn(
         "abandoned",
@@ -153,6 +160,15 @@ export class Handshake {
     roster.refresh();
   }
 
+  /** Names of members that have not greeted this one themselves, perhaps because they are gone. */
+  #learnNames(peer: Peer, hello: Hello): void {
+    peer.askNames = false;
+    for (const other of this.#state.roster.peers) {
+      const name = hello.names[other.rank];
+      if (other.name === undefined && name !== "") other.name = name as MemberName;
+    }
+  }
+
   #welcome(peer: Peer, first: number): void {
     peer.welcomed = true;
     if (peer.stream !== undefined) return;
@@ -160,6 +176,7 @@ export class Handshake {
     if (known >= 0) { // its messages came through another holder before it could be heard itself
       [peer.stream] = peer.former.splice(known, 1);
       peer.stream.frozen = false;
+      peer.stream.startFrom(first);
     } else {
       peer.stream = this.#state.stream(peer.rank, peer.incarnation, first);
     }
@@ -182,7 +199,7 @@ export class Handshake {
       return `it sends messages of up to ${hello.messageBytesMax} bytes, more than ${config.limits.messageBytesMax}`;
     }
     for (const other of roster.peers) {
-      if (other !== peer && other.name === hello.name) {
+      if (other !== peer && other.incarnation !== 0 && other.name === hello.name) {
         return `its name, ${hello.name}, is in use at ${other.address}`;
       }
     }

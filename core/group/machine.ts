@@ -44,9 +44,9 @@ export class GroupMachine {
   constructor(config: GroupConfig) {
     checkConfig(config);
     this.state = new GroupState(config);
-    this.handshake = new Handshake(this.state);
-    this.repair = new Repair(this.state);
     this.delivery = new Delivery(this.state);
+    this.handshake = new Handshake(this.state, this.delivery);
+    this.repair = new Repair(this.state);
     this.state.tell({ type: "view", view: this.state.roster.view(CONFIGURED_VIEW) });
   }
 
@@ -334,12 +334,10 @@ export class GroupMachine {
     peer.restarted = false;
   }
 
-  /** The messages of a new life need wait no longer. */
+  /** Messages of a life that has ended wait for nothing, those of a new one until the hold on it is lifted. */
   #lift(peer: Peer): void {
-    const { stream } = peer;
-    if (peer.holdUntil === 0 && stream !== undefined && stream.handed < stream.received) {
-      this.delivery.handHeld(stream);
-    }
+    for (const stream of peer.former) this.delivery.handHeld(stream);
+    if (peer.holdUntil === 0 && peer.stream !== undefined) this.delivery.handHeld(peer.stream);
   }
 
   /**

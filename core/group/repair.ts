@@ -89,7 +89,7 @@ export class Repair {
         rank: stream.rank,
         incarnation: stream.incarnation,
         current: stream.incarnation === roster.peers[stream.rank].incarnation,
-        first: stream.store.first,
+        first: stream.stable + 1,
         received: stream.received,
         delivered: stream.delivered,
       });
@@ -129,31 +129,40 @@ export class Repair {
           state.counters.implausible++;
         }
       } else if (holding.rank !== peer.rank) {
-        this.#compare(holding, now);
+        this.#compare(peer, holding, now);
       }
     }
   }
 
   /** What another member holds of a third one's stream, against what is held here. */
-  #compare(holding: Holding, now: number): void {
+  #compare(holder: Peer, holding: Holding, now: number): void {
     const { roster, config } = this.#state;
     const peer = roster.peers[holding.rank];
     if (peer === undefined) return;
     const stream = peer.streamOf(holding.incarnation);
     if (stream !== undefined) {
+      stream.startFrom(holding.first);
       // A live sender announces its own last sequence; for a silent one others speak.
       if (stream.frozen || now - peer.lastHeard > 2 * config.timing.heartbeatMs) {
         stream.learn(holding.received, now);
       }
       return;
     }
-    if (holding.first === 0 || holding.incarnation <= peer.doneThrough) return;
+    if (holding.incarnation <= peer.doneThrough) return;
     const over = holding.incarnation < peer.incarnation;
     // Counted in own heartbeats, so that a pause of this process does not pass for silence of the other.
     const unheard = peer.incarnation === 0 &&
       this.#heartbeats * config.timing.heartbeatMs > config.timing.downMs;
     if (!over && !unheard) return; // its own greeting says from where to listen
-    const former = this.#state.stream(holding.rank, holding.incarnation, holding.first);
+    if (peer.name === undefined) { // its messages cannot be delivered without it
+      holder.askNames = true;
+      return;
+    }
+    const former = this.#state.stream(
+      holding.rank,
+      holding.incarnation,
+      holding.first,
+    );
     former.frozen = true;
     peer.former.push(former);
     peer.former.sort((a, b) => a.incarnation - b.incarnation);
@@ -268,40 +277,38 @@ export class Repair {
     return count;
   }
 
-  /** Settles the former lives of a member, as far as possible, and lifts the hold on its present one. */
+  /** Lifts the hold on a member's present life once its former ones are evened out, and drops what nobody needs. */
   settle(peer: Peer, now: number): void {
-    const done = peer.former.filter((stream) => this.isSettled(peer, stream, true));
-    if (done.length > 0) {
-      for (const stream of done) {
-        peer.doneThrough = Math.max(peer.doneThrough, stream.incarnation);
-        stream.nakAt = Infinity;
+    let even = true;
+    for (const stream of peer.former) {
+      if (stream.settled) continue;
+      if (!this.isEven(peer, stream, false)) even = false;
+      else if (this.isEven(peer, stream, true)) {
+        stream.settled = true;
+        stream.settle(stream.delivered);
       }
-      peer.former = peer.former.filter((stream) => !done.includes(stream));
-      this.#state.roster.refresh();
     }
-    if (peer.holdUntil === 0) return;
-    if (now >= peer.holdUntil || peer.former.every((stream) => this.isSettled(peer, stream, false))) {
-      peer.holdUntil = 0;
-    }
+    if (peer.holdUntil > 0 && (even || now >= peer.holdUntil)) peer.holdUntil = 0;
   }
 
   /**
-   * Whether a former life is evened out: every other member takes nothing new of it and has received just as much.
+   * Whether a former life is evened out: every other member takes nothing more from it directly, and says that it has
+   * received just as much.
    *
-   * If all report the same mark r, nobody holds r + 1, now or later: whoever gets r + 1 before having reported r
-   * reports more than r, and nobody can get it from elsewhere.
+   * Then nobody holds the next message: whoever did, before having said so, would say more. Only a member that died after
+   * passing it on can still surprise; the stream stays open for that.
    *
-   * @param everybody Ask of those that are not heard, too.
+   * @param forGood Ask those that are not heard as well, and that every application has it.
    */
-  isSettled(peer: Peer, stream: ReceiveStream, everybody: boolean): boolean {
-    if (stream.released < stream.received || stream.incarnation >= peer.incarnation) return false;
+  isEven(peer: Peer, stream: ReceiveStream, forGood: boolean): boolean {
+    if (forGood && stream.delivered < stream.received) return false;
     for (const other of this.#state.roster.others()) {
-      if (other === peer || other.left || (!other.up && !everybody)) continue;
-      if (!other.knowsLife(peer.rank, peer.incarnation)) return false;
+      if (other === peer || other.left || (!other.up && !forGood)) continue;
       const holding = other.holdingOf(peer.rank, stream.incarnation);
-      // Received is enough to go on; before anything is dropped, every application must have it.
-      const mark = everybody ? holding?.delivered : holding?.received;
-      if (mark !== undefined && mark !== stream.received) return false;
+      if (!other.knowsLife(peer.rank, peer.incarnation) || holding?.received !== stream.received) {
+        return false;
+      }
+      if (forGood && holding.delivered !== holding.received) return false;
     }
     return true;
   }

@@ -7,8 +7,8 @@ import type { View } from "../membership/view.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import type { Holding } from "../wire/control.ts";
 
-/** Former lives of one member that are kept for the others; beyond it the oldest is given up. */
-export const FORMER_LIVES_MAX = 4;
+/** Former lives of one member that are remembered; beyond it the oldest is given up. */
+export const FORMER_LIVES_MAX = 8;
 
 /** One place in the view. */
 export class Peer {
@@ -34,6 +34,8 @@ export class Peer {
   left = false;
   /** Whether the transport has a path to it. */
   reachable = false;
+  /** Whether it is to be asked for the names of members that have not greeted this one. */
+  askNames = false;
   /** Whether its present life was not reported yet and follows another one. */
   restarted = false;
   /** When to greet it next. */
@@ -42,7 +44,7 @@ export class Peer {
   stream: ReceiveStream | undefined = undefined;
   /** Streams of former lives, oldest first. */
   former: ReceiveStream[] = [];
-  /** Every former life up to this one is over and done with. */
+  /** Every former life up to this one is forgotten. */
   doneThrough = 0;
   /** Messages of the newest life wait until then for the rest of a former one; 0 when they need not. */
   holdUntil = 0;

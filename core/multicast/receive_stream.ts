@@ -55,6 +55,8 @@ export class ReceiveStream {
   known: number;
   /** The origin has a newer life: nothing new will come from it, only from other holders. */
   frozen = false;
+  /** Of a former life: everybody has delivered the same of it. */
+  settled = false;
   /** Messages received since the last acknowledgement. */
   unacknowledged = 0;
   /** Whether the sender seems to have missed the last acknowledgement. */
@@ -139,6 +141,19 @@ export class ReceiveStream {
     this.acknowledgementWanted = false;
     this.acknowledgedDelivered = this.delivered;
     this.acknowledgedAt = now;
+  }
+
+  /**
+   * Learns that everything before `first` was delivered by all members, and is kept by nobody: by a former life of this
+   * one too, then, whatever this life was told when it began.
+   */
+  startFrom(first: number): void {
+    if (first <= this.received + 1) return;
+    this.received = this.store.firstMissing(first) - 1;
+    this.handed = first - 1;
+    this.released = Math.max(this.released, first - 1);
+    this.delivered = Math.max(this.delivered, first - 1);
+    this.settle(first - 1);
   }
 
   /** Learns that sequences up to `known` exist, and sets the NAK timer when something is missing. */

@@ -100,16 +100,17 @@ export class SendStream {
   }
 
   /**
-   * A new life of a member starts to listen: what its earlier life delivered is not asked for again.
+   * A new life of a member starts to listen, to everything that is not stable: it may have to serve others, should this
+   * member die, so it has to hold what its former life may have held alone.
    *
    * @returns The first sequence that it needs.
    */
   restart(rank: number): number {
     const progress = this.#progress[rank];
     progress.counts = true;
-    if (progress.delivered < this.stable) progress.delivered = this.stable; // it had left, and did not count
-    progress.received = progress.delivered;
-    return progress.delivered + 1;
+    progress.received = this.stable;
+    progress.delivered = this.stable;
+    return this.stable + 1;
   }
 
   /** Stops waiting for a member that left of its own will. */

@@ -16,34 +16,23 @@ interface Held<M> {
   readonly dependencies: readonly number[];
 }
 
-/**
- * Whether this member need not wait for a message of a life that it has no stream for.
- *
- * @returns True when it never will: the life ended before this member could listen to it.
- */
-export type IsVoid = (rank: number, incarnation: number) => boolean;
+/** Whether a message, named by rank, incarnation and sequence, on which one of `stream` depends, was released here or need not be. */
+export type IsReleased<S> = (stream: S, rank: number, incarnation: number, sequence: number) => boolean;
 
 /** Holds a message back until everything that it depends on was released. */
 export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   readonly #release: Release<S, M>;
-  readonly #streamOf: (rank: number, incarnation: number) => S | undefined;
-  readonly #isVoid: IsVoid;
+  readonly #isReleased: IsReleased<S>;
   readonly #queues = new Map<S, Held<M>[]>();
   #held = 0;
 
   /**
    * @param release Takes each message.
-   * @param streamOf Finds the stream of a life.
-   * @param isVoid Judges lives without a stream.
+   * @param isReleased Judges what a message depends on.
    */
-  constructor(
-    release: Release<S, M>,
-    streamOf: (rank: number, incarnation: number) => S | undefined,
-    isVoid: IsVoid,
-  ) {
+  constructor(release: Release<S, M>, isReleased: IsReleased<S>) {
     this.#release = release;
-    this.#streamOf = streamOf;
-    this.#isVoid = isVoid;
+    this.#isReleased = isReleased;
   }
 
   /** @inheritdoc */
@@ -54,7 +43,7 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   /** @inheritdoc */
   offer(stream: S, sequence: number, message: M, dependencies: readonly number[]): void {
     const queue = this.#queues.get(stream);
-    if (queue === undefined && this.satisfied(dependencies)) {
+    if (queue === undefined && this.satisfied(stream, dependencies)) {
       stream.released = sequence;
       this.#release(stream, message);
       if (this.#held > 0) this.review();
@@ -84,7 +73,7 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
       progress = false;
       for (const [stream, queue] of this.#queues) {
         let count = 0;
-        while (count < queue.length && this.satisfied(queue[count].dependencies)) {
+        while (count < queue.length && this.satisfied(stream, queue[count].dependencies)) {
           stream.released = queue[count].sequence;
           this.#release(stream, queue[count].message);
           count++;
@@ -98,15 +87,16 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
     }
   }
 
-  /** Whether all that these dependencies name was released here. */
-  satisfied(dependencies: readonly number[]): boolean {
+  /** @inheritdoc */
+  forget(stream: S): void {
+    this.#held -= this.#queues.get(stream)?.length ?? 0;
+    this.#queues.delete(stream);
+  }
+
+  /** Whether all that a message of a stream depends on was released here. */
+  satisfied(stream: S, dependencies: readonly number[]): boolean {
     for (let index = 0; index < dependencies.length; index += 3) {
-      const rank = dependencies[index];
-      const incarnation = dependencies[index + 1];
-      const stream = this.#streamOf(rank, incarnation);
-      if (
-        stream === undefined ? !this.#isVoid(rank, incarnation) : stream.released < dependencies[index + 2]
-      ) {
+      if (!this.#isReleased(stream, dependencies[index], dependencies[index + 1], dependencies[index + 2])) {
         return false;
       }
     }

@@ -29,4 +29,7 @@ export class FifoOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
 
   /** @inheritdoc */
   review(): void {}
+
+  /** @inheritdoc */
+  forget(): void {}
 }

@@ -33,6 +33,9 @@ export interface HoldBack<S extends OrderedStream, M> {
   /** What is known of streams has changed (a new one, an abandoned one): releases what need wait no longer. */
   review(): void;
 
+  /** Drops what is held back of a stream. */
+  forget(stream: S): void;
+
   /** Messages held back now. */
   readonly held: number;
 }

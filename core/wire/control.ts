@@ -24,6 +24,8 @@ export interface Hello {
   readonly address: string;
   /** Its list of members: addresses, in the order of members. */
   readonly members: readonly string[];
+  /** The names of the members, by rank; `""` for one that it does not know. */
+  readonly names: readonly string[];
   /** Its order. */
   readonly order: OrderName;
   /** How many messages of one sender it holds at the most. */
@@ -48,7 +50,7 @@ export interface Holding {
   readonly incarnation: number;
   /** Whether this is the newest life that the member knows. */
   readonly current: boolean;
-  /** First sequence that it still keeps; 0 for none. */
+  /** First sequence that it still keeps: all before it is known to be delivered by all. At most received + 1. */
   readonly first: number;
   /** Received through. */
   readonly received: number;
@@ -102,6 +104,10 @@ function isCount(value: unknown): value is number {
   return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
+function isNameOrNone(value: unknown): value is string {
+  return value === "" || isName(value, NAME_BYTES_MAX);
+}
+
 function isAddress(value: unknown): value is string {
   return isName(value, ADDRESS_BYTES_MAX);
 }
@@ -110,12 +116,15 @@ function isAddress(value: unknown): value is string {
 export function parseHello(reader: PacketReader): Hello | undefined {
   const map = parseMap(reader);
   if (map === undefined) return undefined;
-  const { group, name, address, members, order, request, knows, first } = map;
+  const { group, name, address, members, names, order, request, knows, first } = map;
   const { windowMessages, windowBytes, messageBytesMax } = map;
   if (!isName(group, GROUP_BYTES_MAX) || !isName(name, NAME_BYTES_MAX) || !isAddress(address)) {
     return undefined;
   }
   if (!Array.isArray(members) || members.length > MEMBERS_MAX || !members.every(isAddress)) return undefined;
+  if (!Array.isArray(names) || names.length !== members.length || !names.every(isNameOrNone)) {
+    return undefined;
+  }
   if (order !== "fifo" && order !== "causal") return undefined;
   if (!isCount(windowMessages) || windowMessages === 0 || !isCount(windowBytes) || windowBytes === 0) {
     return undefined;
@@ -127,6 +136,7 @@ export function parseHello(reader: PacketReader): Hello | undefined {
     name,
     address,
     members,
+    names,
     order,
     windowMessages,
     windowBytes,
@@ -176,7 +186,9 @@ export function parseHoldings(reader: PacketReader): Holding[] | undefined {
     if (holding.incarnation <= 0 || holding.first < 0 || holding.received < 0 || holding.delivered < 0) {
       return undefined;
     }
-    if (holding.delivered > holding.received) return undefined;
+    if (holding.delivered > holding.received || holding.first === 0 || holding.first > holding.received + 1) {
+      return undefined;
+    }
     holdings.push(holding);
   }
   return holdings;

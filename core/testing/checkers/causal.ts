@@ -77,7 +77,8 @@ function learn(
   findings: Findings,
 ): void {
   const { slot } = message.life;
-  if (known.past.get(slot) >= message.sequence) {
+  // What a restart delivers again came in its place the first time.
+  if (known.past.get(slot) >= message.sequence && !delivery.line.replay) {
     const later = delivery.tenure.deliveries.find(({ message: other }) =>
       other !== message && (clocks.get(other!)?.get(slot) ?? 0) >= message.sequence
     );

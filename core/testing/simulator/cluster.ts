@@ -10,13 +10,7 @@ import { formatTraceLine, type NodeLine, type TraceLine } from "../../runtime/tr
 import type { OrderName } from "../../wire/control.ts";
 import { type LinkFaults, MemoryNetwork, VirtualScheduler } from "../../../transports/memory/mod.ts";
 import { checkTrace, type PropertyName, type TraceProperty, type Violation } from "../checkers/mod.ts";
-import {
-  nodeAddress,
-  nodeName,
-  type PlantBug,
-  type SimulatedApplication,
-  SimulatedNode,
-} from "./node.ts";
+import { nodeAddress, nodeName, type PlantBug, type SimulatedApplication, SimulatedNode } from "./node.ts";
 
 /** Most events at one instant of virtual time. */
 const SPINS_MAX = 100_000;
@@ -146,7 +140,11 @@ export class Cluster {
   run(ms: number): void {
     const end = this.now + ms;
     this.#drain();
-    for (let next = this.#scheduler.nextTime(); next !== undefined && next <= end; next = this.#scheduler.nextTime()) {
+    for (
+      let next = this.#scheduler.nextTime();
+      next !== undefined && next <= end;
+      next = this.#scheduler.nextTime()
+    ) {
       this.#scheduler.step();
       this.#drain();
       // A deadline in the past that nothing moves would spin a real process for ever.
@@ -181,8 +179,18 @@ export class Cluster {
     const correct = this.nodes.filter((node) => node.up).map((node) => node.name);
     const order = this.nodes[0].machine?.state.config.order;
     const chosen = properties ??
-      (["integrity", "validity", "agreement", "fifo", "stability", ...(order === "causal" ? ["causal" as const] : [])]);
-    return [...this.violations, ...checkTrace([...this.trace, { e: "end", correct }], { properties: chosen })];
+      [
+        "integrity",
+        "validity",
+        "agreement",
+        "fifo",
+        "stability",
+        ...(order === "causal" ? ["causal" as const] : []),
+      ];
+    return [
+      ...this.violations,
+      ...checkTrace([...this.trace, { e: "end", correct }], { properties: chosen }),
+    ];
   }
 
   /** The trace as text, one line for each event. */
@@ -190,11 +198,27 @@ export class Cluster {
     return this.trace.map((line) => `${formatTraceLine(line)}\n`).join("");
   }
 
+  /** Runs a step; a contradiction inside the library becomes a violation. */
+  guard<T>(step: () => T): T | undefined {
+    try {
+      return step();
+    } catch (error) {
+      this.violations.push({
+        property: "invariant",
+        text: error instanceof Error ? error.message : String(error),
+      });
+      return undefined;
+    }
+  }
+
   /** What a receipt says: the application of every member, down or up, has had the message in one of its lives. */
   #confirmed(sender: string, m: string): void {
     for (const node of this.nodes) {
       if (node.hasDelivered(m)) continue;
-      this.violations.push({ property: "stability", text: `${sender} gets a receipt for ${m}, which ${node.name} has never delivered` });
+      this.violations.push({
+        property: "stability",
+        text: `${sender} gets a receipt for ${m}, which ${node.name} has never delivered`,
+      });
     }
   }
 

@@ -5,7 +5,8 @@
  * A bug is planted by replacing methods of one machine's parts, so that the sound code knows nothing of it.
  */
 import type { GroupMachine } from "../../group/machine.ts";
-import { ReceiveStream } from "../../multicast/receive_stream.ts";
+import { CausalOrder } from "../../order/causal.ts";
+import type { ReceiveStream } from "../../multicast/receive_stream.ts";
 import type { PacketWriter } from "../../wire/packet_writer.ts";
 import type { PlantBug } from "./node.ts";
 
@@ -91,7 +92,8 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "stable-at-first",
     about: "a message counts as confirmed when the first member confirms it (W3)",
     plant: ({ state: { own, roster } }) => {
-      own.stableThrough = () => Math.max(...roster.peers.map((peer) => own.counts(peer.rank) ? own.deliveredBy(peer.rank) : 0));
+      own.stableThrough = () =>
+        Math.max(...roster.peers.map((peer) => own.counts(peer.rank) ? own.deliveredBy(peer.rank) : 0));
     },
   },
   {
@@ -148,7 +150,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "sender-only-repair",
     about: "only the sender is ever asked, so what a dead one left half-sent stays so",
-    plant: ({ repair, state }) => repair.holder = (stream) => stream.frozen ? undefined : state.roster.peers[stream.rank],
+    plant: ({ repair, state }) =>
+      repair.holder = (stream) => stream.frozen ? undefined : state.roster.peers[stream.rank],
   },
   {
     name: "forget-when-delivered",
@@ -166,7 +169,7 @@ export const MUTATIONS: readonly Mutation[] = [
     name: "ignore-causes",
     about: "messages are delivered without waiting for what they depend on",
     plant: ({ delivery: { order } }) => {
-      if ("satisfied" in order) order.satisfied = () => true;
+      if (order instanceof CausalOrder) order.satisfied = () => true;
     },
   },
   {
@@ -196,7 +199,7 @@ export const MUTATIONS: readonly Mutation[] = [
       const retire = handshake.retire.bind(handshake);
       handshake.retire = (peer, now) => {
         retire(peer, now);
-        for (const stream of peer.former) peer.doneThrough = Math.max(peer.doneThrough, stream.incarnation);
+        for (const { incarnation } of peer.former) peer.doneThrough = Math.max(peer.doneThrough, incarnation);
         peer.former = [];
         state.roster.refresh();
       };

@@ -125,7 +125,10 @@ export class SimulatedNode {
     this.#names = [];
     this.#stableTraced = 0;
     this.#lastClock = 0;
-    const config = { ...this.#options.config, incarnation: this.#options.incarnation(this.life) as Incarnation };
+    const config = {
+      ...this.#options.config,
+      incarnation: this.#options.incarnation(this.life) as Incarnation,
+    };
     const machine = new GroupMachine({ ...config, seed: config.seed + this.life });
     this.#options.plant?.(machine);
     const transport = this.#host.transport(this.address);
@@ -174,7 +177,9 @@ export class SimulatedNode {
    */
   send(value: Readonly<Record<string, unknown>> = {}): string | undefined {
     const { machine } = this;
-    if (!this.up || this.paused || machine === undefined || this.#driver === undefined || this.#driver.stopped) return undefined;
+    if (
+      !this.up || this.paused || machine === undefined || this.#driver === undefined || this.#driver.stopped
+    ) return undefined;
     const m = typeof value.m === "string" ? value.m : `${this.name}-${this.#sentCount + 1}`;
     const { encoding, bytes } = encodeValue({ ...value, m });
     const before = machine.state.clock.time;
@@ -182,7 +187,9 @@ export class SimulatedNode {
     if (sequence === 0) return undefined;
     this.#sentCount++;
     this.#names[sequence] = m;
-    if (machine.state.clock.time <= before) this.#host.violation("lamport", `${this.name} sends ${m} without a later time`);
+    if (machine.state.clock.time <= before) {
+      this.#host.violation("lamport", `${this.name} sends ${m} without a later time`);
+    }
     if (machine.state.own.pending > machine.state.config.limits.windowMessages) {
       this.#host.violation("window", `${this.name} has ${machine.state.own.pending} messages pending`);
     }
@@ -205,10 +212,36 @@ export class SimulatedNode {
   get settled(): boolean {
     const { machine } = this;
     if (!this.up || this.paused || machine === undefined) return false;
-    const { state, delivery } = machine;
-    return state.own.pending === 0 && this.#backlog.length === 0 && delivery.order.held === 0 &&
+    const { state } = machine;
+    return state.own.pending === 0 && this.#backlog.length === 0 &&
       [...state.roster.others()].every((peer) => peer.connected && peer.up) &&
-      state.roster.streams.every((stream) => stream.received === stream.delivered);
+      // Of a former life some messages may wait for ever, for causes that died with it.
+      state.roster.streams.every((stream) => stream.received === stream.delivered || stream.frozen);
+  }
+
+  /** What it still has to do, for people. */
+  describe(): string {
+    const { machine } = this;
+    if (!this.up || machine === undefined) return `${this.name} is down`;
+    const { state, delivery } = machine;
+    const { own, roster } = state;
+    const away = [...roster.others()].filter((peer) => !peer.connected || !peer.up).map((peer) => peer.label);
+    const streams = roster.streams.filter((stream) =>
+      stream.received !== stream.delivered || stream.known > stream.received
+    );
+    return [
+      `${this.name}: life ${this.life}, ${own.pending} pending for ${
+        roster.labels(own.missing()).join(" ") || "nobody"
+      }`,
+      `${delivery.order.held} held back`,
+      ...(away.length > 0 ? [`not connected to ${away.join(" ")}`] : []),
+      ...streams.map((stream) =>
+        `stream ${roster.peers[stream.rank].label}@${stream.incarnation}${
+          stream.frozen ? " (former)" : ""
+        } known ${stream.known} ` +
+        `received ${stream.received} handed ${stream.handed} released ${stream.released} delivered ${stream.delivered} holds from ${stream.store.first}`
+      ),
+    ].join("; ");
   }
 
   #memberNames(): string[] {
@@ -297,12 +330,24 @@ export class SimulatedNode {
     const m = value === UNDECODABLE ? "undecodable" : String(value?.m);
     const replay = this.#delivered.has(m) && this.life > 1;
     this.#delivered.add(m);
-    this.#host.trace({ n: this.name, e: "deliver", m, from: message.sender, ...(replay ? { replay: true } : {}) });
+    this.#host.trace({
+      n: this.name,
+      e: "deliver",
+      m,
+      from: message.sender,
+      ...(replay ? { replay: true } : {}),
+    });
     if (!message.own && message.clock <= message.lamport) {
-      this.#host.violation("lamport", `${this.name} delivers ${m} at time ${message.clock}, sent at ${message.lamport}`);
+      this.#host.violation(
+        "lamport",
+        `${this.name} delivers ${m} at time ${message.clock}, sent at ${message.lamport}`,
+      );
     }
     if (!message.own && message.clock <= this.#lastClock) {
-      this.#host.violation("lamport", `${this.name} delivers ${m} at time ${message.clock}, after ${this.#lastClock}`);
+      this.#host.violation(
+        "lamport",
+        `${this.name} delivers ${m} at time ${message.clock}, after ${this.#lastClock}`,
+      );
     }
     if (!message.own) this.#lastClock = message.clock;
   }
