@@ -88,13 +88,10 @@ export class Delivery {
     if (stream !== undefined) return stream.released >= sequence;
     if (incarnation > peer.incarnation) return false;
     for (const other of roster.others()) {
-      if (other === peer || !other.up) continue;
-      const holding = other.holdingOf(rank, incarnation);
-      if (peer === roster.self) { // sent by a former life of this member, and not lost if anybody has it
-        if (holding !== undefined && holding.received >= sequence) return true;
-      } else if (holding !== undefined || !other.knowsLife(rank, peer.incarnation)) {
-        return false; // its stream is about to be opened here
-      }
+      if (!other.up) continue;
+      // Its stream is about to be opened here.
+      if (other.holdingOf(rank, incarnation) !== undefined) return false;
+      if (!other.knowsLife(rank, peer.incarnation)) return false;
     }
     // Nobody does. A sender that lives had it confirmed by all before forgetting it; one that is gone may have been the last.
     return !dependent.frozen && roster.peers[dependent.rank].up;

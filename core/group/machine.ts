@@ -103,8 +103,8 @@ export class GroupMachine {
     if (reader.relayed) {
       // The relaying member's own life is not in the packet, so it proves nothing about that member being up.
       if (
-        peer === undefined || !peer.connected || reader.rank === roster.self.rank ||
-        reader.relayRank === roster.self.rank
+        peer === undefined || !peer.connected || peer === roster.self ||
+        reader.incarnation === identity.incarnation
       ) counters.unknownSender++;
       else this.#receiveData(reader, bytes, now);
       return;
@@ -146,8 +146,8 @@ export class GroupMachine {
         peer.up = false;
         this.#tellPeer("down", peer, false);
       }
-      this.#lift(peer);
     }
+    for (const peer of this.state.roster.peers) this.#lift(peer);
     this.delivery.order.review();
     if (this.#wantsRoom) this.#tellBlocked();
   }

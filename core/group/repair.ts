@@ -63,7 +63,7 @@ export class Repair {
     for (const stream of this.#state.roster.streams) {
       if (now >= stream.nakAt) this.nak(stream, now);
     }
-    for (const peer of this.#state.roster.others()) {
+    for (const peer of this.#state.roster.peers) {
       if (peer.former.length > 0 || peer.holdUntil > 0) this.settle(peer, now);
     }
   }
@@ -123,18 +123,17 @@ export class Repair {
       peer.stream.settle(stable);
     }
     for (const holding of holdings) {
-      if (holding.rank === state.roster.self.rank) {
-        if (holding.incarnation !== state.config.incarnation) continue;
+      if (holding.incarnation === state.config.incarnation && holding.rank === state.roster.self.rank) {
         if (!state.own.acknowledge(peer.rank, holding.received, holding.delivered)) {
           state.counters.implausible++;
         }
-      } else if (holding.rank !== peer.rank) {
+      } else {
         this.#compare(peer, holding, now);
       }
     }
   }
 
-  /** What another member holds of a third one's stream, against what is held here. */
+  /** What another member holds of a stream, against what is held here. */
   #compare(holder: Peer, holding: Holding, now: number): void {
     const { roster, config } = this.#state;
     const peer = roster.peers[holding.rank];
@@ -190,7 +189,6 @@ export class Repair {
     const sender = roster.peers[stream.rank];
     const others: Peer[] = [];
     for (const peer of roster.others()) {
-      if (peer === sender) continue;
       const holding = peer.holdingOf(stream.rank, stream.incarnation);
       if (holding !== undefined && holding.received > stream.received) others.push(peer);
     }
@@ -215,11 +213,10 @@ export class Repair {
     state.counters.naksReceived++;
     const rank = reader.b;
     const incarnation = reader.a;
-    const own = rank === state.roster.self.rank;
-    const store = own
-      ? incarnation === state.config.incarnation ? state.own.store : undefined
-      : state.roster.stream(rank, incarnation)?.store;
-    const last = own ? state.own.last : state.roster.stream(rank, incarnation)?.known ?? 0;
+    const stream = state.roster.stream(rank, incarnation);
+    const own = stream === state.loopback;
+    const store = own ? state.own.store : stream?.store;
+    const last = own ? state.own.last : stream?.known ?? 0;
     if (store === undefined || pairs[pairs.length - 1] > last) {
       state.counters.implausible++;
       return;
@@ -303,7 +300,7 @@ export class Repair {
   isEven(peer: Peer, stream: ReceiveStream, forGood: boolean): boolean {
     if (forGood && stream.delivered < stream.received) return false;
     for (const other of this.#state.roster.others()) {
-      if (other === peer || other.left || (!other.up && !forGood)) continue;
+      if (other.left || (!other.up && !forGood)) continue;
       const holding = other.holdingOf(peer.rank, stream.incarnation);
       if (!other.knowsLife(peer.rank, peer.incarnation) || holding?.received !== stream.received) {
         return false;

@@ -80,6 +80,7 @@ export class Peer {
 
   /** Whether it last said that it knows a life of `rank` as new as `incarnation`, and so takes nothing from older ones. */
   knowsLife(rank: number, incarnation: number): boolean {
+    if (rank === this.rank) return this.incarnation >= incarnation;
     return this.holdings.some((holding) =>
       holding.rank === rank && holding.current && holding.incarnation >= incarnation
     );
