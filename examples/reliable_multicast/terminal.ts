@@ -111,7 +111,8 @@ export class Terminal {
   /** Ends it as kill -9 does. */
   kill(): void {
     this.#mayEnd = true;
-    if (this.#alive) this.#child.kill("SIGKILL");
+    // Not child.kill: Deno closes the input first, and the process might take that for the end of input and leave.
+    if (this.#alive && this.#child.pid !== undefined) process.kill(this.#child.pid, "SIGKILL");
   }
 
   /** Types `quit` and waits for the end. */

@@ -1,4 +1,4 @@
-/** The example S1: its command line, its memory, its words, and real processes that start, talk, are killed and leave. */
+/** The example S1: its command line, its words, and real processes that start, talk, are killed and leave. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -13,7 +13,6 @@ import { idRange, numberOf, readMessage } from "../../examples/reliable_multicas
 import { parseOptions } from "../../examples/reliable_multicast/options.ts";
 import { splitLines } from "../../examples/reliable_multicast/screen.ts";
 import { Terminal, Watch } from "../../examples/reliable_multicast/terminal.ts";
-import { TraceFile } from "../../examples/reliable_multicast/trace_file.ts";
 import { account, isRight, readTraces, violations } from "../../examples/reliable_multicast/verdict.ts";
 import { freePort } from "../transports/free_endpoints.ts";
 
@@ -225,120 +224,6 @@ test("what is no MULTICAST message of its sender is told from one that is", () =
   assert.is(numberOf("P_1", "P_1_12"), 12);
   assert.is(idRange("P1", 3, 3), "P1_3");
   assert.is(idRange("P1", 3, 5), "P1_3 to P1_5");
-});
-
-test("a journal goes on counting, sends again what was not confirmed, and knows what was delivered", () => {
-  const path = freshFile();
-  const first = new Journal(path, "P1", "g");
-  first.start();
-  assert.not(first.recovered);
-  const messages = ["a", "b", "c"].map((content) => first.accept(content));
-  assert.equal(messages.map(({ id }) => id), ["P1_1", "P1_2", "P1_3"]);
-  assert.match(messages[0].timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-  first.confirm(messages[0]);
-  const foreign = { ...messages[0], id: "P2_7", sender: "P2", series: 5 };
-  first.deliver(foreign);
-  first.close();
-
-  const second = new Journal(path, "P1", "g");
-  second.start();
-  assert.ok(second.recovered);
-  assert.equal(second.unconfirmed, messages.slice(1));
-  assert.is(second.deliveredBefore(foreign), 7);
-  assert.is(second.deliveredBefore({ ...foreign, series: 6 }), 0, "a sender that counts anew is not skipped");
-  assert.is(second.deliveredCount, 1);
-  assert.is(second.accept("d").id, "P1_4");
-  second.close();
-});
-
-test("a journal without its last line's end is as if that line had never been begun", () => {
-  const path = freshFile();
-  const first = new Journal(path, "P1", "g");
-  first.start();
-  first.accept("a");
-  first.accept("b");
-  first.close();
-  const whole = readFileSync(path);
-  const lastLine = whole.lastIndexOf(10, whole.length - 2) + 1;
-  for (let length = lastLine + 1; length < whole.length; length++) {
-    writeFileSync(path, whole.subarray(0, length));
-    const torn = new Journal(path, "P1", "g");
-    assert.equal(torn.unconfirmed.map(({ content }) => content), ["a"]);
-    assert.is(readFileSync(path).length, length, "nothing is changed before start");
-    torn.start();
-    assert.is(torn.accept("c").id, "P1_2");
-    torn.close();
-    assert.equal(new Journal(path, "P1", "g").unconfirmed.map(({ content }) => content), ["a", "c"]);
-  }
-});
-
-test("a journal that is corrupt, or of another process, is refused with the line that is wrong", () => {
-  const header = `{"e":"journal","version":1,"name":"P1","group":"g","series":1}\n`;
-  const send = (number: number): string => `{"e":"send","id":"P1_${number}","content":"x","timestamp":"t"}\n`;
-  const deliver = `{"e":"deliver","id":"P2_1","from":"P2","series":1,"content":"x","timestamp":"t"}\n`;
-  const cases: [string, RegExp][] = [
-    ["hello\n", /line 1 is not a JSON object/],
-    [`${header}${send(1)}{"e":"se\n${send(2)}`, /line 3 is not a JSON object/],
-    [`${header}\xff\n`, /line 2 is not a JSON object/],
-    [`${header}${send(2)}`, /line 2 does not follow/],
-    [`${header}${send(1)}${send(1)}`, /line 3 does not follow/],
-    [`${header}{"e":"confirmed","id":"P1_1"}\n`, /line 2 does not follow/],
-    [`${header}${deliver}${deliver}`, /line 3 does not follow/],
-    [`${header}{"e":"dance"}\n`, /line 2 does not follow/],
-    [send(1), /not a journal of this program/],
-    [header.replace("P1", "P2"), /is the journal of P2 in group g, not of P1 in g/],
-    [header.replace(`"g"`, `"h"`), /is the journal of P1 in group h/],
-  ];
-  for (const [text, expected] of cases) {
-    const path = freshFile();
-    writeFileSync(path, text, "latin1");
-    assert.throws(() => new Journal(path, "P1", "g"), expected);
-    assert.is(readFileSync(path, "latin1"), text, "a refused journal is left as it is");
-  }
-});
-
-test("a journal that another process writes to is not touched", () => {
-  const path = freshFile();
-  const first = new Journal(path, "P1", "g");
-  const second = new Journal(path, "P1", "g");
-  first.start();
-  assert.throws(() => second.start(), /another process uses it/);
-});
-
-test("a trace is completed with what the journal knows, and never says an id twice", () => {
-  const path = freshFile();
-  writeFileSync(path, `{"n":"P1","e":"send","m":"P1_1"}\n{"n":"P1","e":"del`);
-  const trace = new TraceFile(path, "P1", 2);
-  trace.start([
-    { e: "send", m: "P1_1", from: "P1" },
-    { e: "deliver", m: "P2_1", from: "P2" },
-    { e: "send", m: "P1_2", from: "P1" },
-  ]);
-  trace.close();
-  assert.equal(readFileSync(path, "utf8").trimEnd().split("\n"), [
-    `{"n":"P1","e":"send","m":"P1_1"}`,
-    `{"n":"P1","e":"deliver","m":"P2_1","from":"P2","replay":true}`,
-    `{"n":"P1","e":"send","m":"P1_2"}`,
-  ]);
-  assert.throws(() => new TraceFile(path, "P1", 1), /knows P1_2 already/);
-});
-
-test("the verdict finds lines that were missed, doubled, out of order or made up", () => {
-  const path = freshFile();
-  const lines = [[1, "a"], [3, "c"], [2, "b"], [3, "c"], [4, "made up"]];
-  const rows = lines.map(([number, content]) => ({ e: "deliver", id: `P2_${number}`, from: "P2", content }));
-  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
-  const found = account("P1", path, new Map([["P2", ["a", "b", "c", "d"]]]));
-  assert.equal(found, {
-    name: "P1",
-    expected: 4,
-    delivered: 5,
-    missed: 1,
-    doubled: 1,
-    orderViolations: { P2: 1 },
-    strange: 1,
-  });
-  assert.not(isRight(found));
 });
 
 test("three processes multicast over zeromq, and leave by quit, by the end of input and by signals", async () => {
