@@ -112,7 +112,12 @@ export class Terminal {
   kill(): void {
     this.#mayEnd = true;
     // Not child.kill: Deno closes the input first, and the process might take that for the end of input and leave.
-    if (this.#alive && this.#child.pid !== undefined) process.kill(this.#child.pid, "SIGKILL");
+    if (!this.#alive || this.#child.pid === undefined) return;
+    try {
+      process.kill(this.#child.pid, "SIGKILL");
+    } catch {
+      // It has just ended.
+    }
   }
 
   /** Types `quit` and waits for the end. */
