@@ -56,17 +56,29 @@ function parse(args: readonly string[]) {
 }
 
 function replay(scenario: Scenario, seed: number, mutation?: string): string {
-  return `deno task sim --scenario ${scenario.name} --seed ${seed}${mutation === undefined ? "" : ` --mutation ${mutation}`}`;
+  return `deno task sim --scenario ${scenario.name} --seed ${seed}${
+    mutation === undefined ? "" : ` --mutation ${mutation}`
+  }`;
 }
 
 function report(scenario: Scenario, result: ScenarioResult, mutation?: string): void {
-  console.log(`${scenario.name} seed ${result.seed} (${result.summary}): ${result.violations.length} violations`);
-  for (const violation of result.violations.slice(0, 5)) console.log(`  ${violation.property}: ${violation.text}`);
+  console.log(
+    `${scenario.name} seed ${result.seed} (${result.summary}): ${result.violations.length} violations`,
+  );
+  for (const violation of result.violations.slice(0, 5)) {
+    console.log(`  ${violation.property}: ${violation.text}`);
+  }
   console.log(`  replay: ${replay(scenario, result.seed, mutation)}`);
 }
 
 /** Looks for a seed that notices a planted bug. */
-function hunt(scenarios: readonly Scenario[], name: string, from: number, seeds: number, verbose: boolean): boolean {
+function hunt(
+  scenarios: readonly Scenario[],
+  name: string,
+  from: number,
+  seeds: number,
+  verbose: boolean,
+): boolean {
   const mutation = MUTATIONS.find((candidate) => candidate.name === name);
   if (mutation === undefined) throw new UsageError(`--mutation is '${name}'; --list names them`);
   for (const scenario of scenarios) {
@@ -98,15 +110,24 @@ function runSeeds(scenarios: readonly Scenario[], from: number, seeds: number): 
   }
   const seconds = (performance.now() - started) / 1000;
   console.log(
-    `${seeds * scenarios.length} seeds from ${from} in ${seconds.toFixed(1)} s: ${(virtualMs / 1000).toFixed(0)} virtual seconds, ` +
+    `${seeds * scenarios.length} seeds from ${from} in ${seconds.toFixed(1)} s: ${
+      (virtualMs / 1000).toFixed(0)
+    } virtual seconds, ` +
       `${messages} messages sent, ${deliveries} delivered, ${violations} violations`,
   );
   return violations === 0;
 }
 
-function runOne(scenarios: readonly Scenario[], seed: number, mutationName: string | undefined, file: string | undefined): boolean {
+function runOne(
+  scenarios: readonly Scenario[],
+  seed: number,
+  mutationName: string | undefined,
+  file: string | undefined,
+): boolean {
   const mutation = MUTATIONS.find((candidate) => candidate.name === mutationName);
-  if (mutationName !== undefined && mutation === undefined) throw new UsageError(`--mutation is '${mutationName}'; --list names them`);
+  if (mutationName !== undefined && mutation === undefined) {
+    throw new UsageError(`--mutation is '${mutationName}'; --list names them`);
+  }
   let sound = true;
   for (const scenario of scenarios) {
     const result = scenario.run(seed, mutation);
@@ -140,7 +161,9 @@ function main(args: readonly string[]): number {
     for (const mutation of MUTATIONS) console.log(`  ${mutation.name.padEnd(28)} ${mutation.about}`);
     return 0;
   }
-  const scenarios = SCENARIOS.filter((scenario) => options.scenario === undefined || scenario.name === options.scenario);
+  const scenarios = SCENARIOS.filter((scenario) =>
+    options.scenario === undefined || scenario.name === options.scenario
+  );
   if (scenarios.length === 0) throw new UsageError(`--scenario is '${options.scenario}'; --list names them`);
   const hunting = options.mutation !== undefined || options.mutations === true;
   const seeds = whole("seeds", options.seeds ?? (hunting ? "500" : "200"), 1);

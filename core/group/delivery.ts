@@ -93,8 +93,10 @@ export class Delivery {
       if (other.holdingOf(rank, incarnation) !== undefined) return false;
       if (!other.knowsLife(rank, peer.incarnation)) return false;
     }
-    // Nobody does. A sender that lives had it confirmed by all before forgetting it; one that is gone may have been the last.
-    return !dependent.frozen && roster.peers[dependent.rank].up;
+    // Nobody does. One that is gone may have been the last; a sender that lives, and had nothing to say of it after it sent
+    // the dependent message, had it confirmed by all before.
+    const sender = roster.peers[dependent.rank];
+    return !dependent.frozen && sender.up && sender.holdingsAt > dependent.released;
   }
 
   #handPacket(stream: ReceiveStream, reader: PacketReader): void {

@@ -127,6 +127,7 @@ export class Handshake {
     peer.windowMessages = hello.windowMessages;
     peer.firstTold = own.restart(peer.rank);
     peer.holdings = [];
+    peer.holdingsAt = -1;
     peer.windowBytes = hello.windowBytes;
     const others = [...roster.others()];
     own.windowMessages = Math.min(

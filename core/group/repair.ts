@@ -118,6 +118,7 @@ export class Repair {
       return;
     }
     peer.holdings = holdings;
+    peer.holdingsAt = reader.a;
     if (peer.stream !== undefined) {
       peer.stream.learn(reader.a, now);
       peer.stream.settle(stable);
@@ -216,8 +217,8 @@ export class Repair {
     const stream = state.roster.stream(rank, incarnation);
     const own = stream === state.loopback;
     const store = own ? state.own.store : stream?.store;
-    const last = own ? state.own.last : stream?.known ?? 0;
-    if (store === undefined || pairs[pairs.length - 1] > last) {
+    // Of a third member's stream the asker may know of more than is known here; it gets what there is.
+    if (store === undefined || (own && pairs[pairs.length - 1] > state.own.last)) {
       state.counters.implausible++;
       return;
     }

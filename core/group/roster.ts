@@ -48,6 +48,8 @@ export class Peer {
   doneThrough = 0;
   /** Messages of the newest life wait until then for the rest of a former one; 0 when they need not. */
   holdUntil = 0;
+  /** Its own last sequence when it last said what it holds; -1 before the first time in this life. */
+  holdingsAt = -1;
   /** What it last said it holds. */
   holdings: Holding[] = [];
 

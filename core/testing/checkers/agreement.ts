@@ -105,7 +105,8 @@ class Obligation {
     this.#joined = tenure?.joined ?? false;
     this.#firstView = tenure?.firstView;
     if (!this.#joined) return;
-    for (const message of this.#delivered.keys()) {
+    for (const [message, { line }] of this.#delivered) {
+      if (line.replay) continue; // a former life had it, and perhaps what follows as well
       const first = this.#firstOf.get(message.life) ?? Infinity;
       if (message.sequence < first) this.#firstOf.set(message.life, message.sequence);
     }

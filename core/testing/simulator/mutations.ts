@@ -78,7 +78,17 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "nak-once",
     about: "what is missing is asked for once only (W10)",
-    plant: (machine) => onStreams(machine, (stream) => stream.backoff = () => Infinity),
+    plant: (machine) =>
+      onStreams(machine, (stream) => {
+        const missing = stream.missing.bind(stream);
+        let asked = 0;
+        stream.missing = (now, pairsMax) => {
+          const pairs = missing(now, pairsMax);
+          if (pairs[0] === asked) return [];
+          asked = pairs[0] ?? asked;
+          return pairs;
+        };
+      }),
   },
   {
     name: "no-announcement",
