@@ -55,7 +55,7 @@ export class Message {
   }
 }
 
-/** A view was installed. */
+/** A view was installed: the configured list, once every member of it has been heard. */
 export interface ViewEvent {
   /** Tells it from other events. */
   readonly type: "view";

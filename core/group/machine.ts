@@ -37,6 +37,7 @@ export class GroupMachine {
   #openFirst = 0;
   #ownPackets: Uint8Array[] = [];
   #markedStable = 0;
+  #viewTold = false;
   #wantsRoom = false;
   #blockedTold = 0;
 
@@ -47,7 +48,6 @@ export class GroupMachine {
     this.delivery = new Delivery(this.state);
     this.handshake = new Handshake(this.state, this.delivery);
     this.repair = new Repair(this.state);
-    this.state.tell({ type: "view", view: this.state.roster.view(CONFIGURED_VIEW) });
   }
 
   /** Bytes of a message on the wire beyond its payload, dependencies aside. */
@@ -164,6 +164,7 @@ export class GroupMachine {
       this.#closePacket();
     }
     if (this.#ownPackets.length > 0) this.#deliverOwn();
+    if (!this.#viewTold) this.#tellView();
     const ackAt = this.#acknowledge(now);
     let next = Math.min(ackAt, this.repair.nextDeadline(), this.handshake.nextDeadline());
     for (const peer of state.roster.others()) {
@@ -376,6 +377,14 @@ export class GroupMachine {
     this.#blockedTold = own.stable + 1;
     this.#wantsRoom = false;
     this.state.tell({ type: "blocked", members: roster.labels(away), pending: own.pending });
+  }
+
+  /** The view is told once every member's name is known: from then on it means the same to everybody. */
+  #tellView(): void {
+    const { roster } = this.state;
+    if (roster.peers.some((peer) => peer.incarnation === 0)) return;
+    this.#viewTold = true;
+    this.state.tell({ type: "view", view: roster.view(CONFIGURED_VIEW) });
   }
 
   #tellPeer(type: PeerEvent["type"], peer: Peer, restarted: boolean, unconfirmed?: number): void {

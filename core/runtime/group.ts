@@ -1,19 +1,15 @@
 /**
  * The Group: what an application holds. Promises and iterators around a machine and its driver, and nothing else.
  */
-import { invariant, TuttiError } from "../base/errors.ts";
-import { type Address, type Incarnation, type MemberName } from "../base/ids.ts";
-import { completeLimits, completeTiming, type GroupConfig } from "../group/config.ts";
+import { TuttiError } from "../base/errors.ts";
+import type { Address, Incarnation, MemberName } from "../base/ids.ts";
+import type { GroupConfig } from "../group/config.ts";
 import { type ControlEvent, type GroupEvent, type Message, messageId } from "../group/events.ts";
 import { GroupMachine } from "../group/machine.ts";
-import type { GroupStats } from "./stats.ts";
-import { orderAddresses, type View } from "../membership/view.ts";
 import { CONFIGURED_VIEW } from "../group/state.ts";
-import type { ReceiveStream } from "../multicast/receive_stream.ts";
-import { DEPENDENCY_BYTES } from "../wire/limits.ts";
-import { type EncodedValue, encodeValue } from "../wire/value.ts";
+import type { View } from "../membership/view.ts";
 import { Driver, type DriverSink } from "./driver.ts";
-import { type Environment, realEnvironment } from "./environment.ts";
+import type { Environment } from "./environment.ts";
 import { Inbox, type InboxOwner } from "./inbox.ts";
 import {
   type CloseReport,
@@ -24,18 +20,12 @@ import {
   type ReadyOptions,
   type WaitOptions,
 } from "./options.ts";
-import { aborted, Receipt, type ReceiptSource } from "./receipt.ts";
-import { Waits } from "./waits.ts";
-import type { Transport, TransportHandler } from "./transport.ts";
+import type { Receipt } from "./receipt.ts";
+import { Sender } from "./sender.ts";
+import type { GroupStats } from "./stats.ts";
 import type { TraceLine } from "./trace.ts";
-
-/** A send that waits for room in the window. */
-interface WaitingSend {
-  readonly encoded: EncodedValue;
-  readonly deadlineAt: number;
-  readonly signal: AbortSignal | undefined;
-  readonly accept: (receipt: Receipt) => void;
-}
+import type { Transport, TransportHandler } from "./transport.ts";
+import { Waits } from "./waits.ts";
 
 /**
  * A member's hold on its group: made by {@link join}.
@@ -57,18 +47,11 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   readonly #environment: Environment;
   readonly #inbox: Inbox;
   readonly #trace: ((line: TraceLine) => void) | undefined;
-  readonly #messageBytesMax: number;
-  readonly #receipts: ReceiptSource;
-  /** Sends waiting for room, in the order of the calls. */
-  #sends = new Waits<WaitingSend>();
-  #sendBytes = 0;
-  #rooms = new Waits<{ readonly accept: () => void }>();
-  #confirmations = new Waits<{ readonly sequence: number; readonly accept: () => void }>();
-  #readies = new Waits<{ readonly check: () => boolean; readonly accept: () => void }>();
+  readonly #sender: Sender;
+  readonly #readies = new Waits<{ readonly check: () => boolean; readonly accept: () => void }>();
   #closing: Promise<CloseReport> | undefined = undefined;
   #failure: TuttiError | undefined = undefined;
   #refusals: string[] = [];
-  #stableSettled = 0;
   #stableTraced = 0;
 
   /** Made by {@link join} only. */
@@ -84,15 +67,16 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     this.#transport = options.transport;
     this.#environment = environment;
     this.#trace = options.trace;
-    this.#messageBytesMax = config.limits.messageBytesMax;
     this.#machine = new GroupMachine(config);
     this.#inbox = new Inbox(this.#inboxOwner(), options.onMessages, config.limits.eventsMax);
     this.#driver = new Driver(this.#machine, options.transport, environment, this.#driverSink());
-    this.#receipts = {
-      name: config.name,
-      incarnation: config.incarnation,
-      whenStable: (sequence, deadlineAt, signal) => this.#whenStable(sequence, deadlineAt, signal),
-    };
+    this.#sender = new Sender({
+      machine: this.#machine,
+      driver: this.#driver,
+      environment,
+      trace: options.trace,
+      checkOpen: (what) => this.#checkOpen(what),
+    });
     connect(this.#driver);
     this.#driver.start();
   }
@@ -116,15 +100,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
    *   sends wait already: the message was certainly not sent; `Aborted`: likewise; `Closed`.
    */
   async send(value: unknown, options: WaitOptions = {}): Promise<Receipt> {
-    const encoded = this.#encode(value);
     const wait = deadlineMs("send", options.deadline, DEFAULT_DEADLINE_MS);
-    options.signal?.throwIfAborted();
-    const deadlineAt = this.#environment.now() + wait;
-    if (this.#sends.size === 0) {
-      const receipt = this.#accept(encoded, deadlineAt, options.signal);
-      if (receipt !== undefined) return receipt;
-    }
-    return await this.#waitForRoom(encoded, deadlineAt, options.signal);
+    return await this.#sender.send(value, this.#environment.now() + wait, options.signal);
   }
 
   /**
@@ -134,8 +111,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
    * @throws {TuttiError} `Unencodable`, `TooLarge`, `Closed`
    */
   offer(value: unknown): Receipt | undefined {
-    const encoded = this.#encode(value);
-    return this.#sends.size > 0 ? undefined : this.#accept(encoded, Infinity, undefined);
+    return this.#sender.offer(value);
   }
 
   /**
@@ -146,20 +122,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   writable(options: WaitOptions = {}): Promise<void> {
     const wait = deadlineMs("wait for room", options.deadline, DEFAULT_DEADLINE_MS);
     this.#checkOpen("wait for room");
-    if (this.#hasRoom()) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      this.#rooms.add({ accept: resolve }, reject, {
-        what: "wait for room",
-        deadlines: this.#driver.deadlines,
-        deadlineAt: this.#environment.now() + wait,
-        signal: options.signal,
-        late: () =>
-          new TuttiError("DeadlineExceeded", `Cannot wait for room any longer: ${this.#whyFull()}`, {
-            retryable: true,
-          }),
-      });
-      this.#driver.wake();
-    });
+    return this.#sender.writable(this.#environment.now() + wait, options.signal);
   }
 
   /**
@@ -219,7 +182,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       messagesStable: state.own.stable,
       messagesWaiting: this.#inbox.waiting,
       messagesHeldBack: delivery.order.held,
-      sendsWaiting: this.#sends.size,
+      sendsWaiting: this.#sender.waiting,
       bytesHeld: state.roster.streams.reduce((sum, stream) => sum + stream.store.bytes, 0),
       membersUp: this.#connected().length,
       transport: this.#transport.stats(),
@@ -256,20 +219,21 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     const started = this.#environment.now();
     const { state } = this.#machine;
     const error = new TuttiError("Closed", `Cannot go on: ${this.name} has left the group`);
-    this.#sends.rejectAll(error);
-    this.#rooms.rejectAll(error);
+    this.#sender.stopSending(error);
     this.#readies.rejectAll(error);
     // This application takes nothing more, so it need not confirm its own messages.
+    const untaken = this.#inbox.waiting;
     this.#inbox.close(this.#failure);
     this.#machine.state.own.release(state.roster.self.rank);
     if (this.#failure === undefined && state.own.pending > 0 && wait > 0) {
-      await this.#whenStable(state.own.last, started + wait, undefined).catch(() => {});
+      await this.#sender.whenStable(state.own.last, started + wait, undefined).catch(() => {});
     }
     const report = {
       unconfirmed: state.own.pending,
       members: state.own.pending === 0 ? [] : state.roster.labels(state.own.missing()),
+      untaken,
     };
-    this.#confirmations.rejectAll(error);
+    this.#sender.stopConfirming(error);
     if (this.#failure === undefined) {
       this.#machine.leave(this.#environment.now());
       this.#driver.wake();
@@ -283,7 +247,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   #inboxOwner(): InboxOwner {
     return {
       delivering: (message) => this.#traceDelivery(message),
-      consumed: (stream: ReceiveStream, sequence: number) => this.#machine.consumed(stream, sequence),
+      consumed: (stream, sequence) => this.#machine.consumed(stream, sequence),
       settled: () => this.#driver.wake(),
     };
   }
@@ -325,27 +289,15 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
         });
       }
     }
-    if (own.stable > this.#stableSettled) {
-      this.#stableSettled = own.stable;
-      this.#confirmations.settle((wait) => wait.sequence <= own.stable, (wait) => wait.accept());
-    }
+    this.#sender.progress();
     this.#readies.settle((wait) => wait.check(), (wait) => wait.accept());
-    while (this.#sends.size > 0) {
-      const wait = this.#sends.first();
-      const receipt = this.#accept(wait.encoded, wait.deadlineAt, wait.signal);
-      if (receipt === undefined) break;
-      this.#sendBytes -= wait.encoded.bytes.length;
-      this.#sends.removeFirst();
-      wait.accept(receipt);
-    }
-    if (this.#sends.size === 0 && this.#hasRoom()) this.#rooms.settle(() => true, (wait) => wait.accept());
   }
 
   #fail(error: TuttiError): void {
     this.#failure = error;
-    for (const waits of [this.#sends, this.#rooms, this.#confirmations, this.#readies]) {
-      waits.rejectAll(error);
-    }
+    this.#sender.stopSending(error);
+    this.#sender.stopConfirming(error);
+    this.#readies.rejectAll(error);
     this.#inbox.close(error);
     void this.close({ deadline: 0 });
   }
@@ -355,105 +307,6 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     if (this.#closing !== undefined) {
       throw new TuttiError("Closed", `Cannot ${what}: ${this.name} has left the group; join again`);
     }
-  }
-
-  #encode(value: unknown): EncodedValue {
-    this.#checkOpen("send");
-    const encoded = encodeValue(value);
-    if (encoded.bytes.length > this.#messageBytesMax) {
-      throw new TuttiError(
-        "TooLarge",
-        `Cannot send: the value is ${encoded.bytes.length} bytes encoded; the limit is ${this.#messageBytesMax} (limits.messageBytesMax)`,
-      );
-    }
-    return encoded;
-  }
-
-  #accept(encoded: EncodedValue, deadlineAt: number, signal: AbortSignal | undefined): Receipt | undefined {
-    const sequence = this.#machine.send(encoded.encoding, encoded.bytes);
-    if (sequence === 0) return undefined;
-    if (this.#trace !== undefined) {
-      this.#trace({ n: this.name, e: "send", m: messageId(this.name, this.incarnation, sequence) });
-    }
-    this.#driver.wake();
-    return new Receipt(this.#receipts, sequence, this.#machine.state.clock.time, deadlineAt, signal);
-  }
-
-  #waitForRoom(encoded: EncodedValue, deadlineAt: number, signal: AbortSignal | undefined): Promise<Receipt> {
-    const { own } = this.#machine.state;
-    const bytes = encoded.bytes.length;
-    if (
-      this.#sends.size >= own.windowMessages ||
-      (this.#sends.size > 0 && this.#sendBytes + bytes > own.windowBytes)
-    ) {
-      const text =
-        `Cannot send: ${this.#sends.size} sends wait already, because ${this.#whyFull()}; await each send`;
-      throw new TuttiError("WindowFull", text, { retryable: true });
-    }
-    this.#sendBytes += bytes;
-    // What waits outlives this call: the encoder's buffer, or the caller's own bytes, may change meanwhile.
-    const kept: EncodedValue = { encoding: encoded.encoding, bytes: encoded.bytes.slice() };
-    return new Promise((resolve, reject) => {
-      const rejectSend = (error: unknown): void => {
-        this.#sendBytes -= bytes;
-        reject(error);
-      };
-      this.#sends.add({ encoded: kept, deadlineAt, signal, accept: resolve }, rejectSend, {
-        what: "send",
-        deadlines: this.#driver.deadlines,
-        deadlineAt,
-        signal,
-        late: () =>
-          new TuttiError("WindowFull", `Cannot send: ${this.#whyFull()}; the message was not sent`, {
-            retryable: true,
-          }),
-      });
-      this.#driver.wake();
-    });
-  }
-
-  #whenStable(sequence: number, deadlineAt: number, signal: AbortSignal | undefined): Promise<void> {
-    const { own, roster } = this.#machine.state;
-    if (sequence <= own.stable) return Promise.resolve();
-    if (this.#driver.stopped) {
-      return Promise.reject(
-        this.#failure ??
-          new TuttiError(
-            "Closed",
-            `Cannot confirm: ${this.name} has left the group; the message's fate is unknown`,
-          ),
-      );
-    }
-    if (signal?.aborted) return Promise.reject(aborted("wait for confirmation", signal));
-    return new Promise((resolve, reject) => {
-      this.#confirmations.add({ sequence, accept: resolve }, reject, {
-        what: "wait for confirmation",
-        deadlines: this.#driver.deadlines,
-        deadlineAt,
-        signal,
-        late: () => {
-          const members = roster.labels(own.missing()).join(", ");
-          return new TuttiError(
-            "DeadlineExceeded",
-            `Cannot confirm message ${sequence} in time: ${members} has not confirmed it; its fate is unknown`,
-          );
-        },
-      });
-      this.#driver.wake();
-    });
-  }
-
-  #hasRoom(): boolean {
-    const { own } = this.#machine.state;
-    return own.hasRoom(Math.min(this.#messageBytesMax, own.windowBytes / 4));
-  }
-
-  #whyFull(): string {
-    const { own, roster } = this.#machine.state;
-    const members = roster.labels(own.missing()).join(", ");
-    return `the send window is full (${own.pending} messages, ${own.pendingBytes} bytes) and ${
-      members || "nobody"
-    } has not confirmed them`;
   }
 
   #isConnected(rank: number): boolean {
@@ -470,75 +323,5 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
 
   #traceDelivery(message: Message): void {
     this.#trace?.({ n: this.name, e: "deliver", m: message.id, from: message.sender });
-  }
-}
-
-/** This life's number: later than that of any former life, and unlike that of any other member. */
-function newIncarnation(): Incarnation {
-  return Date.now() * 1024 + Math.floor(Math.random() * 1024) as Incarnation;
-}
-
-/**
- * Joins a group.
- *
- * Binds the transport and starts to reach for the other members; it does not wait for them: {@link Group.ready} does.
- *
- * @returns The group, to send to and to iterate.
- * @throws {TuttiError} `InvalidArgument`, `InvalidAddress`, `AddressInUse`, `Unsupported`
- * @example
- * ```ts
- * import { join } from "@tutti/tutti";
- * import { memory } from "@tutti/tutti/memory";
- *
- * await using group = await join({ group: "demo", name: "P1", transport: memory("P1"), peers: [] });
- * await group.send({ greeting: "hello" });
- * for await (const event of group) {
- *   if (event.type !== "message") continue;
- *   console.log(event.sender, event.value);
- *   break;
- * }
- * ```
- */
-export async function join(options: JoinOptions): Promise<Group> {
-  const limits = completeLimits(options.limits);
-  const timing = completeTiming(options.timing);
-  const { transport } = options;
-  const peers = options.peers.map((peer) => transport.canonical(peer));
-  if (options.order !== undefined && options.order !== "fifo" && options.order !== "causal") {
-    throw new TuttiError(
-      "InvalidArgument",
-      `Cannot join: the order is ${String(options.order)}; use fifo or causal`,
-    );
-  }
-  const environment = realEnvironment();
-  // The adapter needs its handler before it knows its address, the machine its address before it exists.
-  let driver: TransportHandler | undefined;
-  const address = await transport.open({
-    packet: (bytes) => driver?.packet(bytes),
-    drain: () => driver?.drain(),
-    reachable: (peer, up) => driver?.reachable(peer, up),
-  });
-  try {
-    const members = orderAddresses([address, ...peers]);
-    const { packetBytesMax } = transport.traits;
-    const roomBytes = packetBytesMax - GroupMachine.OVERHEAD_BYTES - 8 * DEPENDENCY_BYTES * members.length;
-    const config: GroupConfig = {
-      group: options.group,
-      name: options.name as MemberName,
-      address,
-      incarnation: newIncarnation(),
-      members,
-      order: options.order ?? "fifo",
-      limits: { ...limits, messageBytesMax: Math.min(limits.messageBytesMax, roomBytes) },
-      timing,
-      packetBytesMax,
-      seed: newIncarnation(),
-    };
-    const group = new Group(config, options, environment, (handler) => driver = handler);
-    invariant(driver !== undefined, "the driver was not connected");
-    return group;
-  } catch (error) {
-    await transport.close(0);
-    throw error;
   }
 }

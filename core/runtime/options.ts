@@ -48,6 +48,8 @@ export interface CloseReport {
   readonly unconfirmed: number;
   /** Names (or addresses, if never heard) of the members that had not confirmed them. */
   readonly members: readonly string[];
+  /** Messages delivered here that the application had not taken; they are dropped. */
+  readonly untaken: number;
 }
 
 /** Default deadline of `send` and `ready`, in milliseconds. */

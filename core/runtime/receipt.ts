@@ -59,7 +59,7 @@ export class Receipt {
   }
 
   /**
-   * Fulfilled when the message is confirmed by all: delivered to the application of every member.
+   * Fulfilled when the message is confirmed by all: delivered to the application of every member that has not left.
    *
    * Rejected with a {@link TuttiError} `DeadlineExceeded`, `Aborted` or `Closed` when that is not known in time. The
    * message may still be, or become, delivered: its fate is unknown, and the text says who has not confirmed it.

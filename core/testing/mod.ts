@@ -13,4 +13,5 @@ export { formatTraceLine, parseTrace, type TraceLine } from "../runtime/trace.ts
 export { Cluster, type ClusterOptions } from "./simulator/cluster.ts";
 export { type PlantBug, type SimulatedApplication, SimulatedNode } from "./simulator/node.ts";
 export { type Mutation, MUTATIONS } from "./simulator/mutations.ts";
-export { type Scenario, type ScenarioResult, SCENARIOS } from "./simulator/scenario.ts";
+export type { Scenario, ScenarioResult } from "./simulator/scenario.ts";
+export { SCENARIOS } from "./simulator/scenarios.ts";

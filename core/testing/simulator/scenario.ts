@@ -1,7 +1,6 @@
-/** Scenarios: what the simulator can run, each by name. */
+/** What a scenario is, and what a run of it gives. */
 import type { Violation } from "../checkers/mod.ts";
 import type { Mutation } from "./mutations.ts";
-import { runReliable } from "./reliable.ts";
 
 /** What one seed gave. */
 export interface ScenarioResult {
@@ -30,12 +29,3 @@ export interface Scenario {
   /** Runs one seed. */
   readonly run: (seed: number, mutation?: Mutation) => ScenarioResult;
 }
-
-/** All scenarios. */
-export const SCENARIOS: readonly Scenario[] = [
-  {
-    name: "reliable",
-    about: "reliable multicast in fifo or causal order among configured members, under every fault",
-    run: runReliable,
-  },
-];

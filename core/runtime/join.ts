@@ -1,0 +1,81 @@
+/** Joining: from options to a running group. */
+import { invariant, TuttiError } from "../base/errors.ts";
+import type { Incarnation, MemberName } from "../base/ids.ts";
+import { completeLimits, completeTiming, type GroupConfig } from "../group/config.ts";
+import { GroupMachine } from "../group/machine.ts";
+import { orderAddresses } from "../membership/view.ts";
+import { DEPENDENCY_BYTES } from "../wire/limits.ts";
+import { realEnvironment } from "./environment.ts";
+import { Group } from "./group.ts";
+import type { JoinOptions } from "./options.ts";
+import type { TransportHandler } from "./transport.ts";
+
+/** This life's number: later than that of any former life, and unlike that of any other member. */
+function newIncarnation(): Incarnation {
+  return Date.now() * 1024 + Math.floor(Math.random() * 1024) as Incarnation;
+}
+
+/**
+ * Joins a group.
+ *
+ * Binds the transport and starts to reach for the other members; it does not wait for them: {@link Group.ready} does.
+ *
+ * @returns The group, to send to and to iterate.
+ * @throws {TuttiError} `InvalidArgument`, `InvalidAddress`, `AddressInUse`, `Unsupported`
+ * @example
+ * ```ts
+ * import { join } from "@tutti/tutti";
+ * import { memory } from "@tutti/tutti/memory";
+ *
+ * await using group = await join({ group: "demo", name: "P1", transport: memory("P1"), peers: [] });
+ * await group.send({ greeting: "hello" });
+ * for await (const event of group) {
+ *   if (event.type !== "message") continue;
+ *   console.log(event.sender, event.value);
+ *   break;
+ * }
+ * ```
+ */
+export async function join(options: JoinOptions): Promise<Group> {
+  const limits = completeLimits(options.limits);
+  const timing = completeTiming(options.timing);
+  const { transport } = options;
+  const peers = options.peers.map((peer) => transport.canonical(peer));
+  if (options.order !== undefined && options.order !== "fifo" && options.order !== "causal") {
+    throw new TuttiError(
+      "InvalidArgument",
+      `Cannot join: the order is ${String(options.order)}; use fifo or causal`,
+    );
+  }
+  const environment = realEnvironment();
+  // The adapter needs its handler before it knows its address, the machine its address before it exists.
+  let driver: TransportHandler | undefined;
+  const address = await transport.open({
+    packet: (bytes) => driver?.packet(bytes),
+    drain: () => driver?.drain(),
+    reachable: (peer, up) => driver?.reachable(peer, up),
+  });
+  try {
+    const members = orderAddresses([address, ...peers]);
+    const { packetBytesMax } = transport.traits;
+    const roomBytes = packetBytesMax - GroupMachine.OVERHEAD_BYTES - 8 * DEPENDENCY_BYTES * members.length;
+    const config: GroupConfig = {
+      group: options.group,
+      name: options.name as MemberName,
+      address,
+      incarnation: newIncarnation(),
+      members,
+      order: options.order ?? "fifo",
+      limits: { ...limits, messageBytesMax: Math.min(limits.messageBytesMax, roomBytes) },
+      timing,
+      packetBytesMax,
+      seed: newIncarnation(),
+    };
+    const group = new Group(config, options, environment, (handler) => driver = handler);
+    invariant(driver !== undefined, "the driver was not connected");
+    return group;
+  } catch (error) {
+    await transport.close(0);
+    throw error;
+  }
+}

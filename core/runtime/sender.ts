@@ -1,0 +1,218 @@
+/**
+ * The sending side of a group: room in the window, the callers that wait for it, and those that wait for confirmation.
+ *
+ * Every queue here is bounded: at most a window of messages, and of bytes, waits for room in the window.
+ */
+import { TuttiError } from "../base/errors.ts";
+import { messageId } from "../group/events.ts";
+import type { GroupMachine } from "../group/machine.ts";
+import { type EncodedValue, encodeValue } from "../wire/value.ts";
+import type { Driver } from "./driver.ts";
+import type { Environment } from "./environment.ts";
+import { aborted, Receipt, type ReceiptSource } from "./receipt.ts";
+import type { TraceLine } from "./trace.ts";
+import { type Patience, Waits } from "./waits.ts";
+
+/** A send that waits for room in the window. */
+interface WaitingSend {
+  readonly encoded: EncodedValue;
+  readonly deadlineAt: number;
+  readonly signal: AbortSignal | undefined;
+  readonly accept: (receipt: Receipt) => void;
+}
+
+/** What a sender works with. */
+export interface SenderContext {
+  readonly machine: GroupMachine;
+  readonly driver: Driver;
+  readonly environment: Environment;
+  readonly trace: ((line: TraceLine) => void) | undefined;
+  /** Throws when the group does not take anything more. */
+  readonly checkOpen: (what: string) => void;
+}
+
+/** Sends values, and tells their fate. */
+export class Sender {
+  readonly #context: SenderContext;
+  readonly #receipts: ReceiptSource;
+  /** Sends waiting for room, in the order of the calls. */
+  readonly #sends = new Waits<WaitingSend>();
+  #sendBytes = 0;
+  readonly #rooms = new Waits<{ readonly accept: () => void }>();
+  readonly #confirmations = new Waits<{ readonly sequence: number; readonly accept: () => void }>();
+  #stableSettled = 0;
+
+  constructor(context: SenderContext) {
+    this.#context = context;
+    const { name, incarnation } = context.machine.state.config;
+    this.#receipts = {
+      name,
+      incarnation,
+      whenStable: (sequence, deadlineAt, signal) => this.whenStable(sequence, deadlineAt, signal),
+    };
+  }
+
+  /** Calls of `send` that wait for room. */
+  get waiting(): number {
+    return this.#sends.size;
+  }
+
+  /** Sends as soon as there is room. */
+  send(value: unknown, deadlineAt: number, signal: AbortSignal | undefined): Receipt | Promise<Receipt> {
+    const encoded = this.#encode(value);
+    if (signal?.aborted) throw aborted("send", signal);
+    const receipt = this.#sends.size === 0 ? this.#accept(encoded, deadlineAt, signal) : undefined;
+    return receipt ?? this.#waitForRoom(encoded, deadlineAt, signal);
+  }
+
+  /** Sends if there is room now. */
+  offer(value: unknown): Receipt | undefined {
+    const encoded = this.#encode(value);
+    return this.#sends.size > 0 ? undefined : this.#accept(encoded, Infinity, undefined);
+  }
+
+  /** Resolves when there is room. */
+  writable(deadlineAt: number, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#hasRoom()) return Promise.resolve();
+    const late = (): TuttiError =>
+      new TuttiError("DeadlineExceeded", `Cannot wait for room any longer: ${this.#whyFull()}`, {
+        retryable: true,
+      });
+    return new Promise((resolve, reject) => {
+      this.#rooms.add({ accept: resolve }, reject, this.#patience("wait for room", deadlineAt, signal, late));
+      this.#context.driver.wake();
+    });
+  }
+
+  /** Resolves when a message is confirmed by all. */
+  whenStable(sequence: number, deadlineAt: number, signal: AbortSignal | undefined): Promise<void> {
+    const { machine, driver } = this.#context;
+    const { own, roster, config } = machine.state;
+    if (sequence <= own.stable) return Promise.resolve();
+    if (driver.stopped) {
+      const text =
+        `Cannot confirm message ${sequence}: ${config.name} has left the group; its fate is unknown`;
+      return Promise.reject(new TuttiError("Closed", text));
+    }
+    const late = (): TuttiError => {
+      const members = roster.labels(own.missing()).join(", ");
+      const text =
+        `Cannot confirm message ${sequence} in time: ${members} has not confirmed it; its fate is unknown`;
+      return new TuttiError("DeadlineExceeded", text);
+    };
+    return new Promise((resolve, reject) => {
+      const wait = { sequence, accept: resolve };
+      this.#confirmations.add(
+        wait,
+        reject,
+        this.#patience("wait for confirmation", deadlineAt, signal, late),
+      );
+      driver.wake();
+    });
+  }
+
+  /** After every turn: whoever waits for confirmation or room may have it now. */
+  progress(): void {
+    const { own } = this.#context.machine.state;
+    if (own.stable > this.#stableSettled) {
+      this.#stableSettled = own.stable;
+      this.#confirmations.settle((wait) => wait.sequence <= own.stable, (wait) => wait.accept());
+    }
+    while (this.#sends.size > 0) {
+      const wait = this.#sends.first();
+      const receipt = this.#accept(wait.encoded, wait.deadlineAt, wait.signal);
+      if (receipt === undefined) break;
+      this.#sendBytes -= wait.encoded.bytes.length;
+      this.#sends.removeFirst();
+      wait.accept(receipt);
+    }
+    if (this.#sends.size === 0 && this.#hasRoom()) this.#rooms.settle(() => true, (wait) => wait.accept());
+  }
+
+  /** Nothing more is sent: whoever waits for room is told why. */
+  stopSending(error: TuttiError): void {
+    this.#sends.rejectAll(error);
+    this.#rooms.rejectAll(error);
+  }
+
+  /** Nothing more is confirmed: whoever waits for it is told why. */
+  stopConfirming(error: TuttiError): void {
+    this.#confirmations.rejectAll(error);
+  }
+
+  #encode(value: unknown): EncodedValue {
+    this.#context.checkOpen("send");
+    const encoded = encodeValue(value);
+    const { messageBytesMax } = this.#context.machine.state.config.limits;
+    if (encoded.bytes.length > messageBytesMax) {
+      const size = encoded.bytes.length;
+      const text =
+        `Cannot send: the value is ${size} bytes encoded; the limit is ${messageBytesMax} (limits.messageBytesMax)`;
+      throw new TuttiError("TooLarge", text);
+    }
+    return encoded;
+  }
+
+  #accept(encoded: EncodedValue, deadlineAt: number, signal: AbortSignal | undefined): Receipt | undefined {
+    const { machine, driver, trace } = this.#context;
+    const sequence = machine.send(encoded.encoding, encoded.bytes);
+    if (sequence === 0) return undefined;
+    if (trace !== undefined) {
+      const { name, incarnation } = this.#receipts;
+      trace({ n: name, e: "send", m: messageId(name, incarnation, sequence) });
+    }
+    driver.wake();
+    return new Receipt(this.#receipts, sequence, machine.state.clock.time, deadlineAt, signal);
+  }
+
+  #waitForRoom(encoded: EncodedValue, deadlineAt: number, signal: AbortSignal | undefined): Promise<Receipt> {
+    const { own } = this.#context.machine.state;
+    const bytes = encoded.bytes.length;
+    if (
+      this.#sends.size >= own.windowMessages ||
+      (this.#sends.size > 0 && this.#sendBytes + bytes > own.windowBytes)
+    ) {
+      const text =
+        `Cannot send: ${this.#sends.size} sends wait already, because ${this.#whyFull()}; await each send`;
+      throw new TuttiError("WindowFull", text, { retryable: true });
+    }
+    this.#sendBytes += bytes;
+    // What waits outlives this call: the encoder's buffer, or the caller's own bytes, may change meanwhile.
+    const kept: EncodedValue = { encoding: encoded.encoding, bytes: encoded.bytes.slice() };
+    const late = (): TuttiError =>
+      new TuttiError("WindowFull", `Cannot send: ${this.#whyFull()}; the message was not sent`, {
+        retryable: true,
+      });
+    return new Promise((resolve, reject) => {
+      const rejectSend = (error: unknown): void => {
+        this.#sendBytes -= bytes;
+        reject(error);
+      };
+      const wait = { encoded: kept, deadlineAt, signal, accept: resolve };
+      this.#sends.add(wait, rejectSend, this.#patience("send", deadlineAt, signal, late));
+      this.#context.driver.wake();
+    });
+  }
+
+  #patience(
+    what: string,
+    deadlineAt: number,
+    signal: AbortSignal | undefined,
+    late: () => TuttiError,
+  ): Patience {
+    return { what, deadlines: this.#context.driver.deadlines, deadlineAt, signal, late };
+  }
+
+  #hasRoom(): boolean {
+    const { own, config } = this.#context.machine.state;
+    return own.hasRoom(Math.min(config.limits.messageBytesMax, own.windowBytes / 4));
+  }
+
+  #whyFull(): string {
+    const { own, roster } = this.#context.machine.state;
+    const members = roster.labels(own.missing()).join(", ");
+    return `the send window is full (${own.pending} messages, ${own.pendingBytes} bytes) and ${
+      members || "nobody"
+    } has not confirmed them`;
+  }
+}
