@@ -11,7 +11,7 @@ import type {
   TransportHandler,
   TransportTraits,
 } from "../../core/runtime/transport.ts";
-import type { Link, Packet } from "./link.ts";
+import type { Held, Life, LifeCounts, Link, Peer } from "./link.ts";
 
 const SCHEME = "memory:";
 /** How much of a malformed address an error shows. */
@@ -37,35 +37,6 @@ export function canonicalAddress(address: string): Address {
   );
 }
 
-/** A peer that this endpoint reaches for. */
-export interface Peer {
-  readonly address: Address;
-  /** The link to it. */
-  readonly link: Link;
-  /** The peer's life that the handler was told of by `reachable`; packets go to that life only. */
-  target: Endpoint | undefined;
-  /** The peer's life that was last found connected in both directions; the handler hears of it a moment later. */
-  found: Endpoint | undefined;
-}
-
-/** Something for the handler that waits while the member is paused. */
-export type Held =
-  | { readonly kind: "packet"; readonly packet: Packet }
-  | { readonly kind: "drain" }
-  | { readonly kind: "reachable"; readonly peer: Peer; readonly life: Endpoint | undefined };
-
-/** Counters of one life. */
-export interface EndpointCounts {
-  packetsSent: number;
-  bytesSent: number;
-  packetsReceived: number;
-  bytesReceived: number;
-  full: number;
-  oversize: number;
-  unreachable: number;
-  handlerErrors: number;
-}
-
 /** What an endpoint asks of its network. */
 export interface EndpointNetwork {
   readonly lossy: boolean;
@@ -82,21 +53,15 @@ export interface EndpointNetwork {
 }
 
 /** The memory adapter. */
-export class Endpoint implements Transport {
+export class Endpoint implements Transport, Life {
   readonly traits: TransportTraits;
-  /** Its canonical address. */
   readonly address: Address;
-  /** Peers that it reaches for. */
   readonly peers: Map<Address, Peer> = new Map();
-  /** While paused, what waits for the handler, oldest first. */
   readonly held: Held[] = [];
-  /** Whether calls of the handler wait. */
   paused = false;
-  /** Takes back a flush that `resume` has asked for. */
-  cancelFlush: (() => void) | undefined;
-  /** How many of `held` are packets. */
+  cancelFlush: (() => void) | undefined = undefined;
   heldPackets = 0;
-  readonly counts: EndpointCounts = {
+  readonly counts: LifeCounts = {
     packetsSent: 0,
     bytesSent: 0,
     packetsReceived: 0,
@@ -121,7 +86,6 @@ export class Endpoint implements Transport {
     };
   }
 
-  /** Who gets the calls, or `undefined` before `open` and after the end of this life. */
   get handler(): TransportHandler | undefined {
     return this.#handler;
   }

@@ -11,11 +11,12 @@
 import type { Address } from "../../core/base/ids.ts";
 import { TuttiError } from "../../core/base/errors.ts";
 import { Random } from "../../core/base/random.ts";
-import type { SendStatus, Transport } from "../../core/runtime/transport.ts";
-import { canonicalAddress, Endpoint, type EndpointNetwork, type Held, type Peer } from "./endpoint.ts";
-import { type CompleteFaults, completeFaults, happens, type LinkFaults } from "./faults.ts";
-import { Link, type Packet } from "./link.ts";
+import type { Transport } from "../../core/runtime/transport.ts";
+import { canonicalAddress, Endpoint, type EndpointNetwork } from "./endpoint.ts";
+import { completeFaults, type LinkFaults } from "./faults.ts";
+import { Link } from "./link.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
+import { Transit } from "./transit.ts";
 
 const PACKET_BYTES_MAX = 1024 * 1024;
 const HELD_PACKETS_MAX = 100_000;
@@ -46,19 +47,6 @@ export interface MemoryNetworkOptions {
   readonly onHandlerError?: (error: unknown) => void;
 }
 
-/** What a network has counted so far. */
-interface NetworkCounts {
-  packets: number;
-  delivered: number;
-  lost: number;
-  duplicated: number;
-  reordered: number;
-  blocked: number;
-  dead: number;
-  clogDropped: number;
-  pauseDropped: number;
-}
-
 /**
  * A network of bytes between members of one process.
  *
@@ -76,26 +64,11 @@ interface NetworkCounts {
  */
 export class MemoryNetwork {
   readonly #scheduler: Scheduler;
-  readonly #random: Random;
-  readonly #queuePacketsMax: number;
-  readonly #heldPacketsMax: number;
+  readonly #transit: Transit;
   readonly #reachableDelayMs: number;
   readonly #endpoints: Map<Address, Endpoint> = new Map();
   readonly #links: Map<Address, Map<Address, Link>> = new Map();
   readonly #port: EndpointNetwork;
-  readonly #onHandlerError: ((error: unknown) => void) | undefined;
-  #faults: CompleteFaults;
-  readonly #counts: NetworkCounts = {
-    packets: 0,
-    delivered: 0,
-    lost: 0,
-    duplicated: 0,
-    reordered: 0,
-    blocked: 0,
-    dead: 0,
-    clogDropped: 0,
-    pauseDropped: 0,
-  };
 
   /**
    * Makes a network without members.
@@ -105,10 +78,14 @@ export class MemoryNetwork {
    */
   constructor(options: MemoryNetworkOptions = {}) {
     this.#scheduler = options.scheduler ?? realScheduler();
-    this.#random = new Random(options.seed ?? 1);
-    this.#faults = completeFaults(options.faults ?? {});
-    this.#queuePacketsMax = countLimit("queuePacketsMax", options.queuePacketsMax ?? Infinity);
-    this.#heldPacketsMax = countLimit("heldPacketsMax", options.heldPacketsMax ?? HELD_PACKETS_MAX);
+    const faults = completeFaults(options.faults ?? {});
+    this.#transit = new Transit({
+      scheduler: this.#scheduler,
+      random: new Random(options.seed ?? 1),
+      queuePacketsMax: countLimit("queuePacketsMax", options.queuePacketsMax ?? Infinity),
+      heldPacketsMax: countLimit("heldPacketsMax", options.heldPacketsMax ?? HELD_PACKETS_MAX),
+      onHandlerError: options.onHandlerError,
+    }, faults);
     const delayMs = options.reachableDelayMs ??
       (options.scheduler === undefined ? 0 : VIRTUAL_REACHABLE_DELAY_MS);
     if (!(delayMs >= 0 && delayMs < Infinity)) {
@@ -118,17 +95,16 @@ export class MemoryNetwork {
       );
     }
     this.#reachableDelayMs = delayMs;
-    this.#onHandlerError = options.onHandlerError;
     this.#port = {
-      lossy: options.lossy ?? this.#faults.lossRate > 0,
+      lossy: options.lossy ?? faults.lossRate > 0,
       packetBytesMax: countLimit("packetBytesMax", options.packetBytesMax ?? PACKET_BYTES_MAX),
       opened: (endpoint) => this.#opened(endpoint),
       closed: (endpoint) => this.#closed(endpoint),
       link: (from, to) => this.#link(from, to),
       pairChanged: (one, other) => this.#pairChanged(one, other),
-      multicast: (from, packet) => this.#multicast(from, packet),
-      unicast: (from, peer, packet) => this.#unicast(from, peer, packet),
-      released: (link) => this.#drain(link),
+      multicast: (from, packet) => this.#transit.multicast(from, packet),
+      unicast: (from, peer, packet) => this.#transit.unicast(from, peer, packet),
+      released: (link) => this.#transit.drain(link),
     };
   }
 
@@ -150,7 +126,7 @@ export class MemoryNetwork {
    * @throws {TuttiError} `InvalidArgument`
    */
   setFaults(faults: LinkFaults): void {
-    this.#faults = completeFaults(faults);
+    this.#transit.faults = completeFaults(faults);
   }
 
   /**
@@ -188,7 +164,7 @@ export class MemoryNetwork {
    * @throws {TuttiError} `InvalidAddress`
    */
   unclog(from: string, to: string): void {
-    this.#unclog(this.#named(from, to));
+    this.#transit.unclog(this.#named(from, to));
   }
 
   /**
@@ -237,13 +213,13 @@ export class MemoryNetwork {
 
   /** Ends every fault: no fault on any link, no cut, no clog, nobody paused. The dead stay dead. */
   calm(): void {
-    this.#faults = completeFaults({});
+    this.#transit.faults = completeFaults({});
     for (const link of this.#allLinks()) {
       link.faults = undefined;
       link.blocked = false;
-      this.#unclog(link);
+      this.#transit.unclog(link);
     }
-    for (const endpoint of this.#endpoints.values()) this.#resume(endpoint);
+    for (const endpoint of this.#endpoints.values()) this.#transit.resume(endpoint);
   }
 
   /**
@@ -276,7 +252,7 @@ export class MemoryNetwork {
    */
   resume(address: string): void {
     const endpoint = this.#endpoints.get(address as Address);
-    if (endpoint !== undefined) this.#resume(endpoint);
+    if (endpoint !== undefined) this.#transit.resume(endpoint);
   }
 
   /**
@@ -288,7 +264,7 @@ export class MemoryNetwork {
   stats(): Readonly<Record<string, number>> {
     let inFlightNow = 0;
     for (const link of this.#allLinks()) inFlightNow += link.inFlightCount;
-    return { ...this.#counts, inFlightNow };
+    return { ...this.#transit.counts, inFlightNow };
   }
 
   #link(from: Address, to: Address): Link {
@@ -324,11 +300,11 @@ export class MemoryNetwork {
     this.#endpoints.delete(endpoint.address);
     endpoint.cancelFlush?.();
     for (const entry of endpoint.held.splice(0)) {
-      if (entry.kind === "packet") this.#drop(entry.packet, "dead");
+      if (entry.kind === "packet") this.#transit.drop(entry.packet, "dead");
     }
     for (const link of this.#allLinks()) {
       if (link.to !== endpoint.address || link.held.length === 0) continue;
-      for (const packet of link.held.splice(0)) this.#drop(packet, "dead");
+      for (const packet of link.held.splice(0)) this.#transit.drop(packet, "dead");
     }
     for (const peer of endpoint.peers.keys()) this.#pairChanged(endpoint, peer);
   }
@@ -348,169 +324,8 @@ export class MemoryNetwork {
     peer.found = life;
     this.#scheduler.at(
       this.#scheduler.now() + this.#reachableDelayMs,
-      () => this.#hand(endpoint, { kind: "reachable", peer, life }),
+      () => this.#transit.hand(endpoint, { kind: "reachable", peer, life }),
     );
-  }
-
-  #raise(endpoint: Endpoint, peer: Peer, life: Endpoint | undefined): void {
-    if (endpoint.peers.get(peer.address) !== peer || peer.target === life) return;
-    peer.target = life;
-    if (life === undefined) this.#drain(peer.link);
-    endpoint.handler?.reachable(peer.address, life !== undefined);
-  }
-
-  // ---- sending ----
-
-  /** All or nothing: when one link is full nothing leaves, so that a repeated send gives nobody the packet twice. */
-  #multicast(from: Endpoint, packet: Uint8Array): SendStatus {
-    let full = false;
-    for (const peer of from.peers.values()) {
-      if (peer.target !== undefined && this.#isFull(from, peer.link)) full = true;
-    }
-    if (full) return "full";
-    for (const peer of from.peers.values()) {
-      if (peer.target !== undefined) this.#transmit(from, peer.link, peer.target, packet);
-    }
-    return "sent";
-  }
-
-  #unicast(from: Endpoint, peer: Peer, packet: Uint8Array): SendStatus {
-    if (peer.target === undefined) return "unreachable";
-    if (this.#isFull(from, peer.link)) return "full";
-    this.#transmit(from, peer.link, peer.target, packet);
-    return "sent";
-  }
-
-  #isFull(from: Endpoint, link: Link): boolean {
-    if (link.inFlightCount < this.#queuePacketsMax) return false;
-    link.waiting = from;
-    from.counts.full++;
-    return true;
-  }
-
-  #transmit(from: Endpoint, link: Link, target: Endpoint, packet: Uint8Array): void {
-    from.counts.packetsSent++;
-    from.counts.bytesSent += packet.length;
-    this.#counts.packets++;
-    if (link.blocked) {
-      this.#counts.blocked++;
-      return;
-    }
-    const faults = link.faults ?? this.#faults;
-    if (happens(faults.lossRate, this.#random)) {
-      this.#counts.lost++;
-      return;
-    }
-    this.#launch(link, faults, target, packet);
-    if (happens(faults.duplicateRate, this.#random)) {
-      this.#counts.duplicated++;
-      this.#launch(link, faults, target, packet);
-    }
-  }
-
-  #launch(link: Link, faults: CompleteFaults, target: Endpoint, bytes: Uint8Array): void {
-    const { time, reordered } = link.pace.arrival(faults, bytes.length, this.#scheduler.now(), this.#random);
-    if (reordered) this.#counts.reordered++;
-    const packet: Packet = { link, target, bytes: bytes.slice() };
-    link.inFlightCount++;
-    this.#scheduler.at(time, () => this.#arrive(packet));
-  }
-
-  // ---- arriving ----
-
-  #arrive(packet: Packet): void {
-    const { link, target } = packet;
-    if (target.handler === undefined || !target.peers.has(link.from)) return this.#drop(packet, "dead");
-    if (link.blocked) return this.#drop(packet, "blocked");
-    if (link.clogged) {
-      link.held.push(packet);
-      if (link.held.length > this.#heldPacketsMax) this.#drop(link.held.shift()!, "clogDropped");
-      return;
-    }
-    this.#hand(target, { kind: "packet", packet });
-  }
-
-  #hand(endpoint: Endpoint, entry: Held): void {
-    if (endpoint.handler === undefined) {
-      if (entry.kind === "packet") this.#drop(entry.packet, "dead");
-      return;
-    }
-    if (!endpoint.paused) return this.#call(endpoint, entry);
-    if (entry.kind === "packet") {
-      if (endpoint.heldPackets >= this.#heldPacketsMax) return this.#drop(entry.packet, "pauseDropped");
-      endpoint.heldPackets++;
-    }
-    endpoint.held.push(entry);
-  }
-
-  #call(endpoint: Endpoint, entry: Held): void {
-    try {
-      switch (entry.kind) {
-        case "packet":
-          this.#release(entry.packet.link);
-          this.#counts.delivered++;
-          endpoint.counts.packetsReceived++;
-          endpoint.counts.bytesReceived += entry.packet.bytes.length;
-          endpoint.handler?.packet(entry.packet.bytes);
-          return;
-        case "drain":
-          endpoint.handler?.drain();
-          return;
-        case "reachable":
-          this.#raise(endpoint, entry.peer, entry.life);
-          return;
-      }
-    } catch (error) {
-      endpoint.counts.handlerErrors++;
-      this.#onHandlerError?.(error);
-    }
-  }
-
-  #drop(packet: Packet, why: "dead" | "blocked" | "clogDropped" | "pauseDropped"): void {
-    this.#counts[why]++;
-    this.#release(packet.link);
-  }
-
-  #release(link: Link): void {
-    link.inFlightCount--;
-    if (link.inFlightCount < this.#queuePacketsMax) this.#drain(link);
-  }
-
-  /** Tells a sender that was refused on this link to try again. */
-  #drain(link: Link): void {
-    const sender = link.waiting;
-    if (sender === undefined) return;
-    link.waiting = undefined;
-    this.#scheduler.at(this.#scheduler.now(), () => this.#hand(sender, { kind: "drain" }));
-  }
-
-  // ---- ends of clogs and pauses ----
-
-  /** The link stays clogged until the flush has run: what arrives in between must not overtake what is held. */
-  #unclog(link: Link): void {
-    if (!link.clogged || link.cancelFlush !== undefined) return;
-    link.cancelFlush = this.#scheduler.at(this.#scheduler.now(), () => {
-      link.cancelFlush = undefined;
-      link.clogged = false;
-      const held = link.held;
-      link.held = [];
-      let index = 0;
-      // A handler that is called here may clog the link again.
-      while (index < held.length && !link.clogged) this.#arrive(held[index++]);
-      if (index < held.length) link.held = held.slice(index).concat(link.held);
-    });
-  }
-
-  #resume(endpoint: Endpoint): void {
-    if (!endpoint.paused || endpoint.cancelFlush !== undefined) return;
-    endpoint.cancelFlush = this.#scheduler.at(this.#scheduler.now(), () => {
-      endpoint.cancelFlush = undefined;
-      endpoint.paused = false;
-      const held = endpoint.held.splice(0);
-      endpoint.heldPackets = 0;
-      // A handler that is called here may pause or crash the member: what is left waits again, or is dropped.
-      for (const entry of held) this.#hand(endpoint, entry);
-    });
   }
 }
 
