@@ -14,13 +14,16 @@ import type {
   TransportHandler,
   TransportTraits,
 } from "../../core/runtime/transport.ts";
+import { type Counters, newCounters } from "./counters.ts";
 import { parseEndpoint } from "./endpoint.ts";
-import { type Boot, decodeFrame, encodeFrame, type Frame, isFrame, NONCES_MAX } from "./frames.ts";
+import { type Boot, encodeFrame, type Frame, isFrame, NONCES_MAX } from "./frames.ts";
+import { Intake } from "./intake.ts";
 import { Link, type LinkPorts } from "./link.ts";
 import { untilFree } from "./occupancy.ts";
 import type { Settings } from "./options.ts";
 import { type Reception, startReception } from "./receive.ts";
 import { openSockets, type Sockets } from "./sockets.ts";
+import { Subscriptions } from "./subscriptions.ts";
 
 /** How often an own probe is published when nobody waits for one, in milliseconds. */
 const PROBE_MS = 1000;
@@ -34,24 +37,6 @@ const STALL_MS = 200;
 const FAREWELL_MS = 200;
 /** How long close waits at most for libzmq to give up the endpoints, in milliseconds. */
 const UNBIND_MS = 1000;
-/** Most senders whose address is remembered, for `disconnect` to hold. */
-const ROUTES_MAX = 4096;
-const SHUNNED_MAX = 1024;
-
-/** Counters, named as `stats()` gives them. */
-interface Counters {
-  packetsSent: number;
-  packetsReceived: number;
-  bytesSent: number;
-  bytesReceived: number;
-  packetsDropped: number;
-  foreignFrames: number;
-  unknownPeers: number;
-  handshakes: number;
-  losses: number;
-  handlerErrors: number;
-  stalls: number;
-}
 
 type State = "new" | "opening" | "open" | "closing" | "closed";
 
@@ -64,22 +49,9 @@ export class ZeroMqTransport implements Transport {
   readonly #boot: Boot = randomBoot();
   readonly #links: Map<Address, Link> = new Map();
   readonly #dealers: Map<Link, ZeroMq.Dealer> = new Map();
-  readonly #subscriptions: Map<string, number> = new Map();
-  readonly #routes: Map<string, Address> = new Map();
-  readonly #shunned: Set<Address> = new Set();
-  readonly #counters: Counters = {
-    packetsSent: 0,
-    packetsReceived: 0,
-    bytesSent: 0,
-    bytesReceived: 0,
-    packetsDropped: 0,
-    foreignFrames: 0,
-    unknownPeers: 0,
-    handshakes: 0,
-    losses: 0,
-    handlerErrors: 0,
-    stalls: 0,
-  };
+  readonly #counters: Counters = newCounters();
+  readonly #subscriptions: Subscriptions;
+  readonly #intake: Intake;
   readonly #ports: LinkPorts;
   readonly #sendFailed = (): void => {
     this.#counters.packetsDropped++;
@@ -104,12 +76,24 @@ export class ZeroMqTransport implements Transport {
       lossy: false,
       packetBytesMax: settings.packetBytesMax,
     };
+    this.#subscriptions = new Subscriptions(() => this.#sockets?.subscriber, this.#counters);
+    this.#intake = new Intake(this.#boot, settings.packetBytesMax, this.#counters, {
+      linkAt: (address) => this.#state === "open" ? this.#links.get(address) : undefined,
+      linkOf: (boot) => this.#linkOf(boot),
+      packet: (bytes) => this.#deliver(bytes),
+      acknowledged: (link) => this.#acknowledge(link),
+      left: (link) => {
+        // Two that close at the same time: the other's farewell is as good as its answer.
+        if (this.#state === "closing") this.#acknowledge(link);
+      },
+      handled: () => this.#schedule(),
+    });
     this.#ports = {
       boot: this.#boot,
       silenceMs: settings.silenceMs,
       nonce: randomNonce,
-      subscribe: (endpoint) => this.#subscribe(endpoint),
-      unsubscribe: (endpoint) => this.#unsubscribe(endpoint),
+      subscribe: (endpoint) => this.#subscriptions.add(endpoint),
+      unsubscribe: (endpoint) => this.#subscriptions.remove(endpoint),
       probe: (nonce) => {
         if (this.#nonces.length < NONCES_MAX) this.#nonces.push(nonce);
         this.#probeAtMs = Math.min(this.#probeAtMs, performance.now() + PROBE_GATHER_MS);
@@ -138,8 +122,8 @@ export class ZeroMqTransport implements Transport {
     this.#handler = handler;
     const { router, subscriber } = this.#sockets;
     this.#reception = startReception(this.#settings.receive, [
-      { socket: router, take: (parts) => this.#takeUnicast(parts) },
-      { socket: subscriber, take: (parts) => this.#takeMulticast(parts) },
+      { socket: router, take: (parts) => this.#intake.unicast(parts) },
+      { socket: subscriber, take: (parts) => this.#intake.multicast(parts) },
     ]);
     this.#state = "open";
     this.#probeAtMs = performance.now();
@@ -153,7 +137,7 @@ export class ZeroMqTransport implements Transport {
     if (address === this.#address || this.#links.has(address)) return;
     const dealer = this.#sockets.dealer(address);
     const link = new Link(address, this.#ports);
-    this.#shunned.delete(address);
+    this.#intake.welcome(address);
     this.#links.set(address, link);
     this.#dealers.set(link, dealer);
     this.#schedule();
@@ -164,8 +148,7 @@ export class ZeroMqTransport implements Transport {
     if (link === undefined || this.#state !== "open") return;
     this.#sendFrame(link, { kind: "bye", boot: this.#boot, final: false });
     this.#links.delete(link.address);
-    if (this.#shunned.size >= SHUNNED_MAX) this.#shunned.clear();
-    this.#shunned.add(link.address);
+    this.#intake.shun(link.address);
     link.close();
     this.#closeDealer(link, FAREWELL_MS);
   }
@@ -251,43 +234,9 @@ export class ZeroMqTransport implements Transport {
     link.helloDone(nowMs, sent);
   }
 
-  // Receiving. Nothing in here throws, whatever came.
-
-  #takeUnicast(parts: Uint8Array[]): boolean {
-    if (parts.length !== 2) {
-      this.#counters.foreignFrames++;
-      return false;
-    }
-    const [route, bytes] = parts;
-    if (isFrame(bytes)) {
-      this.#takeFrame(bytes, route);
-      return false;
-    }
-    if (this.#shunned.size > 0) {
-      const address = this.#routes.get(routeKey(route));
-      if (address !== undefined && this.#shunned.has(address)) {
-        this.#counters.packetsDropped++;
-        return false;
-      }
-    }
-    return this.#deliver(bytes);
-  }
-
-  #takeMulticast(parts: Uint8Array[]): boolean {
-    if (parts.length !== 1) {
-      this.#counters.foreignFrames++;
-      return false;
-    }
-    if (!isFrame(parts[0])) return this.#deliver(parts[0]);
-    this.#takeFrame(parts[0], undefined);
-    return false;
-  }
+  // Receiving.
 
   #deliver(bytes: Uint8Array): boolean {
-    if (bytes.byteLength > this.#settings.packetBytesMax || bytes.byteLength === 0) {
-      this.#counters.foreignFrames++;
-      return false;
-    }
     if (this.#state !== "open") return false;
     this.#counters.packetsReceived++;
     this.#counters.bytesReceived += bytes.byteLength;
@@ -307,60 +256,6 @@ export class ZeroMqTransport implements Transport {
     }
   }
 
-  #takeFrame(bytes: Uint8Array, route: Uint8Array | undefined): void {
-    const frame = decodeFrame(bytes);
-    const unicast = route !== undefined;
-    // A bye comes on both paths; hello and ack only by unicast, a probe only by multicast.
-    if (frame === undefined || (frame.kind !== "bye" && unicast === (frame.kind === "probe"))) {
-      this.#counters.foreignFrames++;
-      return;
-    }
-    const nowMs = performance.now();
-    switch (frame.kind) {
-      case "hello":
-        this.#takeHello(frame, route as Uint8Array, nowMs);
-        break;
-      case "probe":
-        this.#linkOf(frame.boot)?.receiveProbe(frame.nonces, nowMs);
-        break;
-      case "bye":
-        this.#takeBye(frame.boot, frame.final, unicast, nowMs);
-        break;
-      case "ack":
-        if (frame.echo === this.#boot) this.#acknowledge(this.#linkOf(frame.boot));
-        break;
-    }
-    this.#schedule();
-  }
-
-  #takeHello(frame: Frame & { readonly kind: "hello" }, route: Uint8Array, nowMs: number): void {
-    let address: Address;
-    let publish: string;
-    try {
-      const endpoint = parseEndpoint(frame.address, "reach");
-      address = endpoint.text;
-      if (endpoint.kind === "tcp") publish = `tcp://${endpoint.host}:${frame.publishPort}`;
-      else publish = frame.publish;
-      if (parseEndpoint(publish, "reach").kind !== endpoint.kind) throw new Error("another kind");
-    } catch {
-      this.#counters.foreignFrames++;
-      return;
-    }
-    if (this.#routes.size >= ROUTES_MAX) this.#routes.delete(this.#routes.keys().next().value as string);
-    this.#routes.set(routeKey(route), address);
-    const link = this.#links.get(address);
-    if (link === undefined || this.#state !== "open") this.#counters.unknownPeers++;
-    else link.receiveHello(frame, publish, nowMs);
-  }
-
-  #takeBye(boot: Boot, final: boolean, unicast: boolean, nowMs: number): void {
-    const link = this.#linkOf(boot);
-    if (link === undefined) return;
-    link.receiveBye(unicast ? "unicast" : "multicast", final, nowMs);
-    // Two that close at the same time: the other's farewell is as good as its answer.
-    if (this.#state === "closing" && unicast) this.#acknowledge(link);
-  }
-
   #acknowledge(link: Link | undefined): void {
     if (link === undefined) return;
     link.acknowledged = true;
@@ -373,31 +268,6 @@ export class ZeroMqTransport implements Transport {
   }
 
   // Links.
-
-  #subscribe(endpoint: string): void {
-    const count = this.#subscriptions.get(endpoint) ?? 0;
-    this.#subscriptions.set(endpoint, count + 1);
-    if (count > 0) return;
-    try {
-      this.#sockets?.subscriber.connect(endpoint);
-    } catch {
-      this.#counters.foreignFrames++; // An endpoint that is well-formed, yet not to the system's taste.
-    }
-  }
-
-  #unsubscribe(endpoint: string): void {
-    const count = this.#subscriptions.get(endpoint) ?? 0;
-    if (count > 1) {
-      this.#subscriptions.set(endpoint, count - 1);
-      return;
-    }
-    this.#subscriptions.delete(endpoint);
-    try {
-      this.#sockets?.subscriber.disconnect(endpoint);
-    } catch {
-      // It was never connected.
-    }
-  }
 
   #changed(link: Link): void {
     if (link.up) this.#counters.handshakes++;
@@ -511,10 +381,6 @@ export class ZeroMqTransport implements Transport {
 
 function pause(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
-}
-
-function routeKey(route: Uint8Array): string {
-  return String.fromCharCode(...route.subarray(0, 255));
 }
 
 function randomBoot(): Boot {
