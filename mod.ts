@@ -29,4 +29,4 @@ export type { GroupStats } from "./core/runtime/stats.ts";
 export { Group } from "./core/runtime/group.ts";
 export { join } from "./core/runtime/join.ts";
 export type { SendStatus, Transport, TransportHandler, TransportTraits } from "./core/runtime/transport.ts";
-export { formatTraceLine, parseTrace, type TraceLine } from "./core/runtime/trace.ts";
+export * from "./core/runtime/trace.ts";

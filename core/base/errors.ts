@@ -60,6 +60,8 @@ export class TuttiError extends Error {
   readonly retryable: boolean;
 
   /**
+   * Makes an error.
+   *
    * @param code What went wrong.
    * @param message "Cannot X: Y is Z; do W".
    * @param options Whether trying again may help, and the cause.

@@ -1,18 +1,18 @@
 /**
  * Branded identifiers, so that a name is never passed for an address nor a sequence for an incarnation, and the one
  * defined order of members (W9: "node10" sorts after "node2").
+ *
+ * The brand `~brand` exists for the type checker only; no value has it.
  */
 
-declare const brand: unique symbol;
-
 /** A member's own name, unique in the group, 1 to 64 bytes of printable text without spaces. */
-export type MemberName = string & { readonly [brand]: "MemberName" };
+export type MemberName = string & { readonly "~brand": "MemberName" };
 
 /** Where a transport reaches a member, for example `tcp://127.0.0.1:8001` or `memory:P1`. */
-export type Address = string & { readonly [brand]: "Address" };
+export type Address = string & { readonly "~brand": "Address" };
 
 /** Number of a process life: a restarted member has a higher one (W16). A positive safe integer. */
-export type Incarnation = number & { readonly [brand]: "Incarnation" };
+export type Incarnation = number & { readonly "~brand": "Incarnation" };
 
 /** Longest member name, in bytes of UTF-8. */
 export const NAME_BYTES_MAX = 64;

@@ -9,7 +9,11 @@ export class Random {
   #c: number;
   #counter = 1;
 
-  /** @param seed Any number; only its lower 53 bits count. */
+  /**
+   * Makes a source; the same seed gives the same numbers.
+   *
+   * @param seed Any number; only its lower 53 bits count.
+   */
   constructor(seed: number) {
     let state = (seed ^ Math.floor(seed / 0x1_0000_0000)) >>> 0;
     const next = (): number => {

@@ -19,7 +19,9 @@ export interface TraceOrigin {
 
 /** The application hands over message `m`, unique in the run. */
 export interface SendLine extends TraceOrigin {
+  /** What happened. */
   readonly e: "send";
+  /** The message. */
   readonly m: string;
   /** The send was rejected to its caller. */
   readonly failed?: boolean;
@@ -27,7 +29,9 @@ export interface SendLine extends TraceOrigin {
 
 /** Just before the application's callback gets message `m`. */
 export interface DeliverLine extends TraceOrigin {
+  /** What happened. */
   readonly e: "deliver";
+  /** The message. */
   readonly m: string;
   /** The node that sent it. */
   readonly from: string;
@@ -39,63 +43,85 @@ export interface DeliverLine extends TraceOrigin {
 
 /** The sender's receipt resolves at the level asked for. */
 export interface AckedLine extends TraceOrigin {
+  /** What happened. */
   readonly e: "acked";
+  /** The message. */
   readonly m: string;
 }
 
 /** A view is installed; `v` grows. */
 export interface ViewLine extends TraceOrigin {
+  /** What happened. */
   readonly e: "view";
+  /** Number of the view. */
   readonly v: number;
+  /** The nodes in it, in the order of members. */
   readonly members: readonly string[];
 }
 
 /** The node starts from a state transfer: what came before is not asked of it. */
 export interface JoinLine extends TraceOrigin {
+  /** What happened. */
   readonly e: "join";
 }
 
 /** A node accepts an epoch. */
 export interface EpochLine extends TraceOrigin {
+  /** What happened. */
   readonly e: "epoch";
+  /** Number of the epoch. */
   readonly epoch: number;
 }
 
 /** A node acts as an epoch's leader for the first time. */
 export interface LeaderLine extends TraceOrigin {
+  /** What happened. */
   readonly e: "leader";
+  /** The epoch that it leads. */
   readonly epoch: number;
 }
 
 /** The node was killed; written by the harness that did it. */
 export interface CrashLine extends TraceOrigin {
+  /** What happened. */
   readonly e: "crash";
 }
 
 /** The caller holds a lock (`lock`), has given it up (`unlock`), or the service has taken it back (`expire`). */
 export interface LockLine extends TraceOrigin {
+  /** What happened. */
   readonly e: "lock" | "unlock" | "expire";
+  /** Name of the lock. */
   readonly lock: string;
+  /** Fencing token of the holder. */
   readonly token: number;
 }
 
 /** The guarded resource was used under a token. */
 export interface UseLine extends TraceOrigin {
+  /** What happened. */
   readonly e: "use";
+  /** Name of the lock that guards the resource. */
   readonly lock: string;
+  /** Fencing token under which it was used. */
   readonly token: number;
+  /** Whether the resource let it happen. */
   readonly accepted: boolean;
 }
 
 /** A handler's effect took place (`effect`); its completion was confirmed (`done`). */
 export interface EffectLine extends TraceOrigin {
+  /** What happened. */
   readonly e: "effect" | "done";
+  /** What was handled, unique in the run. */
   readonly id: string;
 }
 
 /** Once, at the end: the nodes that are up, joined and have had time to settle. */
 export interface EndLine {
+  /** The run is over. */
   readonly e: "end";
+  /** The nodes that are asked to have delivered everything. */
   readonly correct: readonly string[];
 }
 

@@ -70,7 +70,12 @@ export class Cluster {
   #lastTime = -1;
   #spins = 0;
 
-  /** @throws {TuttiError} `InvalidArgument` when an option is out of bounds */
+  /**
+   * Makes a cluster; none of its nodes runs yet.
+   *
+   * @param options Size, seed, faults and what differs from the defaults.
+   * @throws {TuttiError} `InvalidArgument` when an option is out of bounds
+   */
   constructor(options: ClusterOptions) {
     this.random = new Random(options.seed);
     const scheduler = this.#scheduler;

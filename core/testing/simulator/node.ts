@@ -26,7 +26,11 @@ export interface SimulatedApplication {
   event?(node: SimulatedNode, event: ControlEvent): void;
 }
 
-/** Changes a machine at birth, to plant a bug. */
+/**
+ * Changes a machine at birth, to plant a bug. What a machine is made of may change with every version.
+ *
+ * @internal
+ */
 export type PlantBug = (machine: GroupMachine) => void;
 
 /** What a node needs of the cluster that it lives in. */
@@ -87,7 +91,11 @@ export class SimulatedNode {
   paused = false;
   /** How long its application takes over each message, in virtual milliseconds. */
   slowMs = 0;
-  /** The present machine, for tests that look inside; do not touch it while the node is down. */
+  /**
+   * The present machine, for tests that look inside; do not touch it while the node is down.
+   *
+   * @internal
+   */
   machine: GroupMachine | undefined = undefined;
 
   readonly #host: NodeHost;
@@ -106,6 +114,7 @@ export class SimulatedNode {
   #backlog: { message: Message; stream: ReceiveStream }[] = [];
   #backlogBusy = false;
 
+  /** Made by a cluster only. @internal */
   constructor(host: NodeHost, options: NodeOptions) {
     this.#host = host;
     this.#options = options;
