@@ -1,6 +1,6 @@
 /**
- * The transport conformance suite: what every adapter must do, written without a test runner, for the adapters of this
- * project and for anyone's own.
+ * The conformance suites, written without a test runner, for the adapters of this project and for anyone's own: what
+ * every adapter must do, and what a group must do over it.
  *
  * @example
  * ```ts ignore
@@ -14,7 +14,8 @@
  *
  * @module
  */
-export type { ConformanceCase, HarnessMember, TransportHarness } from "./types.ts";
+export type { ConformanceCase, GroupHarness, HarnessMember, TransportHarness } from "./types.ts";
 export { transportConformance } from "./cases.ts";
+export { groupConformance } from "./group.ts";
 export type { SendStatus, Transport, TransportHandler, TransportTraits } from "../../runtime/transport.ts";
 export type { Address } from "../../base/ids.ts";

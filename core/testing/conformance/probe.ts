@@ -82,6 +82,21 @@ export function turn(milliseconds = 0): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
+/** Waits for a condition, up to a deadline. */
+export async function until(
+  condition: () => boolean,
+  text: string | (() => string),
+  deadlineMs: number,
+): Promise<void> {
+  const end = performance.now() + deadlineMs;
+  while (!condition()) {
+    if (performance.now() > end) {
+      throw new Error(`${typeof text === "string" ? text : text()}, within ${deadlineMs} ms`);
+    }
+    await turn(1);
+  }
+}
+
 /** The members of one case: opens them, connects them, waits for conditions, and closes everything at the end. */
 export class Bench {
   readonly #harness: TransportHarness;
@@ -129,15 +144,8 @@ export class Bench {
   }
 
   /** Waits for a condition up to the harness' deadline. */
-  async until(condition: () => boolean, text: string | (() => string)): Promise<void> {
-    const deadlineMs = this.#harness.deadlineMs ?? 10_000;
-    const end = performance.now() + deadlineMs;
-    while (!condition()) {
-      if (performance.now() > end) {
-        throw new Error(`${typeof text === "string" ? text : text()}, within ${deadlineMs} ms`);
-      }
-      await turn(1);
-    }
+  until(condition: () => boolean, text: string | (() => string)): Promise<void> {
+    return until(condition, text, this.#harness.deadlineMs ?? 10_000);
   }
 
   /** Closes everything; itself an assertion that close comes back. */

@@ -50,6 +50,18 @@ export interface TransportHarness {
   readonly rounds?: number;
 }
 
+/** How the suite for groups makes adapters: a {@link TransportHarness} will do. */
+export interface GroupHarness {
+  /** The first word of every case's name. */
+  readonly name: string;
+  /** A new adapter with an address that nobody uses yet. */
+  create(): Promise<HarnessMember>;
+  /** A new adapter for an address that a former one used, as after a restart. */
+  recreate(address: Address): Promise<HarnessMember>;
+  /** Longest wait for one condition, in milliseconds. Default 30,000. */
+  readonly deadlineMs?: number;
+}
+
 /** One case: run it, and it throws with what went wrong. Cases are independent and leave nothing open. */
 export interface ConformanceCase {
   /** "zeromq: thing does X when Y". */

@@ -1,0 +1,206 @@
+/**
+ * Groups under test over a real adapter: joins members, sends values that say what they are, records what every
+ * application gets, and judges the trace of all of them, which one process writes in the order in which things happen.
+ */
+import type { Message } from "../../group/events.ts";
+import type { Group } from "../../runtime/group.ts";
+import { join } from "../../runtime/join.ts";
+import type { Receipt } from "../../runtime/receipt.ts";
+import type { TraceLine } from "../../runtime/trace.ts";
+import type { Transport } from "../../runtime/transport.ts";
+import type { OrderName } from "../../wire/control.ts";
+import { checkTrace, type TraceProperty } from "../checkers/mod.ts";
+import { indexOf, numbered, patterned, same, senderOf } from "./packets.ts";
+import { check, turn, until } from "./probe.ts";
+import type { GroupHarness, HarnessMember } from "./types.ts";
+
+/** Largest message of the groups under test, in bytes. */
+export const MESSAGE_BYTES_MAX: number = 256 * 1024;
+/** Sizes of the values sent, in turn; below 12 bytes there is no room for a number. */
+const SIZES = [0, 1, 11, 12, 100, 1000, 1400, 5000, 100, 20_000, 13, 65_536, 500] as const;
+const PLAIN_EVERY = 7;
+const LARGEST_AT = 150;
+
+/** Where a member of a case lives, and what it is called there. */
+export interface Seat {
+  readonly name: string;
+  /** An adapter for its next life. */
+  member: HarnessMember;
+}
+
+/** What differs from the usual when a member joins. */
+export interface JoinVariant {
+  readonly group?: string;
+  readonly name?: string;
+  readonly peers?: readonly string[];
+}
+
+/** One life of a member. */
+export interface Life {
+  readonly name: string;
+  readonly group: Group;
+  readonly transport: Transport;
+  /** Ids of the messages that its application got, in order. */
+  readonly delivered: string[];
+  /** While set, its application takes no more. */
+  gate: Promise<void> | undefined;
+}
+
+/** The members of one case. */
+export class GroupBench {
+  readonly order: OrderName;
+  readonly deadlineMs: number;
+  readonly #harness: GroupHarness;
+  readonly #lives: Life[] = [];
+  readonly #lines: TraceLine[] = [];
+  readonly #joined = new Set<string>();
+  readonly #faults: string[] = [];
+
+  constructor(harness: GroupHarness, order: OrderName) {
+    this.#harness = harness;
+    this.order = order;
+    this.deadlineMs = harness.deadlineMs ?? 30_000;
+  }
+
+  /** Places for members, with adapters that are not open. */
+  async seats(count: number): Promise<Seat[]> {
+    const seats: Seat[] = [];
+    for (let index = 1; index <= count; index++) {
+      seats.push({ name: `P${index}`, member: await this.#harness.create() });
+    }
+    return seats;
+  }
+
+  /** Takes a seat: a member's first life, or its next one. */
+  async join(seat: Seat, seats: readonly Seat[], variant: JoinVariant = {}): Promise<Life> {
+    const again = this.#joined.has(seat.name);
+    if (again) seat.member = await this.#harness.recreate(seat.member.address);
+    const { transport } = seat.member;
+    const delivered: string[] = [];
+    const differs = variant.group !== undefined || variant.name !== undefined || variant.peers !== undefined;
+    const group = await join({
+      group: variant.group ?? "conformance",
+      name: variant.name ?? seat.name,
+      transport,
+      peers: variant.peers ?? seats.filter((other) => other !== seat).map((other) => other.member.address),
+      order: this.order,
+      limits: { messageBytesMax: MESSAGE_BYTES_MAX },
+      onMessages: (messages) => {
+        for (const message of messages) {
+          delivered.push(message.id);
+          const fault = faultOf(message);
+          if (fault !== "" && this.#faults.length < 10) this.#faults.push(`${seat.name} got ${fault}`);
+        }
+        return life.gate;
+      },
+      // Who is configured otherwise is no member; its lines would stand for somebody else's.
+      ...(differs ? {} : { trace: (line: TraceLine) => void this.#lines.push(line) }),
+    });
+    if (again && !differs) this.#lines.push({ n: seat.name, e: "join" });
+    if (!differs) this.#joined.add(seat.name);
+    const life: Life = { name: seat.name, group, transport, delivered, gate: undefined };
+    this.#lives.push(life);
+    return life;
+  }
+
+  /** A group of `count` members that are all ready. */
+  async mesh(count: number): Promise<{ seats: Seat[]; lives: Life[] }> {
+    const seats = await this.seats(count);
+    const lives = await Promise.all(seats.map((seat) => this.join(seat, seats)));
+    await Promise.all(lives.map(({ group }) => group.ready({ deadline: this.deadlineMs })));
+    return { seats, lives };
+  }
+
+  /** Sends values of all sizes and kinds. */
+  async send(life: Life, count: number): Promise<Receipt[]> {
+    const receipts: Receipt[] = [];
+    for (let index = 0; index < count; index++) {
+      const sequence = life.group.stats().messagesSent + 1;
+      const receipt = await life.group.send(valueOf(life.name, sequence), { deadline: this.deadlineMs });
+      check(receipt.sequence === sequence, `message ${sequence} of ${life.name} became ${receipt.sequence}`);
+      receipts.push(receipt);
+      if (index % 16 === 15) await turn(); // So that what others send comes in between.
+    }
+    return receipts;
+  }
+
+  /** Waits until messages are confirmed by all. */
+  async stable(receipts: readonly Receipt[]): Promise<void> {
+    await Promise.all(receipts.map((receipt) => receipt.stable));
+  }
+
+  /** Waits for a condition up to the harness' deadline. */
+  until(condition: () => boolean, text: string | (() => string)): Promise<void> {
+    return until(condition, text, this.deadlineMs);
+  }
+
+  /** Waits until a member's application has got messages. */
+  async gets(life: Life, receipts: readonly Receipt[]): Promise<void> {
+    await this.until(() => {
+      const got = new Set(life.delivered);
+      return receipts.every(({ id }) => got.has(id));
+    }, () => {
+      const missing = receipts.filter(({ id }) => !life.delivered.includes(id)).map(({ id }) => id);
+      return `${life.name} lacks ${missing.length} messages, first ${missing[0]}`;
+    });
+  }
+
+  /** Judges everything that members have written down so far, as if the run ended here. */
+  judge(correct: readonly Life[], except: readonly TraceProperty[] = []): void {
+    const properties = (["integrity", "validity", "agreement", "fifo", "causal", "stability"] as const)
+      .filter((property) => (property !== "causal" || this.order === "causal") && !except.includes(property));
+    const names = correct.map(({ name }) => name);
+    const violations = checkTrace([...this.#lines, { e: "end", correct: names }], {
+      properties,
+      members: [...this.#joined],
+    });
+    check(
+      violations.length === 0,
+      () => `${violations.length} broken promises, first: ${violations[0].property}: ${violations[0].text}`,
+    );
+    check(this.#faults.length === 0, () => this.#faults.join("; "));
+    for (const { name, delivered } of this.#lives) {
+      check(new Set(delivered).size === delivered.length, `${name} got a message twice in one life`);
+    }
+  }
+
+  /** Closes everything; itself an assertion that close comes back. */
+  async close(): Promise<void> {
+    await Promise.all(this.#lives.map(({ group }) => group.close({ deadline: 0 })));
+  }
+}
+
+/** The value that a member sends as its message of a number. */
+function valueOf(name: string, sequence: number): unknown {
+  if (sequence === LARGEST_AT) return numbered(rankOf(name), sequence, MESSAGE_BYTES_MAX);
+  if (sequence % PLAIN_EVERY === 0) return plainOf(name, sequence);
+  const bytes = SIZES[sequence % SIZES.length];
+  return bytes < 12 ? patterned(bytes) : numbered(rankOf(name), sequence, bytes);
+}
+
+function plainOf(name: string, sequence: number): unknown {
+  return { name, sequence, text: "é".repeat(sequence), half: sequence / 2, list: [null, true, { sequence }] };
+}
+
+function rankOf(name: string): number {
+  return Number(name.slice(1));
+}
+
+/** What is wrong with what was delivered; `""` for nothing. */
+function faultOf({ sender, sequence, value, id }: Message): string {
+  if (!(value instanceof Uint8Array)) {
+    const expected = sequence % PLAIN_EVERY === 0 ? JSON.stringify(plainOf(sender, sequence)) : "bytes";
+    return JSON.stringify(value) === expected ? "" : `${id} with another value`;
+  }
+  const expected = valueOf(sender, sequence);
+  if (!(expected instanceof Uint8Array)) return `${id} as bytes`;
+  if (expected.length !== value.length) return `${id} with ${value.length}, not ${expected.length} bytes`;
+  if (value.length < 12) return same(value, expected) ? "" : `${id} altered`;
+  try {
+    return indexOf(value) === sequence && senderOf(value) === rankOf(sender)
+      ? ""
+      : `${id} as another message`;
+  } catch (error) {
+    return `${id}: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
