@@ -46,7 +46,9 @@ export class Delivery {
       invariant(packet !== undefined, () => `sequence ${stream.handed + 1} was received but is not held`);
       // The application may write into what it gets; what is held must stay as it was sent.
       this.#reader.open(packet.slice());
+      const before = stream.handed;
       this.#handPacket(stream, this.#reader);
+      invariant(stream.handed > before, () => `the packet held for sequence ${before + 1} does not carry it`);
     }
   }
 

@@ -9,6 +9,7 @@
  *   received-through mark and take nothing new of it. Until then, for `settleMs` at the most, the new life's messages
  *   wait, so that a sender's messages keep their order over a restart too.
  */
+import { invariant } from "../base/errors.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import {
   type Holding,
@@ -256,6 +257,7 @@ export class Repair {
           continue;
         }
         this.#reader.open(packet);
+        const before = sequence;
         while (this.#reader.next() && budget > 0) {
           const { kind, a, start, bodyStart, bodyEnd } = this.#reader;
           if (kind !== Kind.data || a < sequence || a > last) continue;
@@ -269,6 +271,7 @@ export class Repair {
           sequence = a + 1;
           count++;
         }
+        invariant(sequence > before, () => `the packet kept for sequence ${before} does not carry it`);
       }
     }
     if (unicast.openBytes > 0) this.#state.sendUnicast(rank);
