@@ -1,4 +1,5 @@
 /** What a driver needs of the world around it besides a transport: time. Real here, virtual in the simulator. */
+import type { Incarnation } from "../base/ids.ts";
 
 /** A source of time and turns. */
 export interface Environment {
@@ -23,4 +24,9 @@ export function realEnvironment(): Environment {
     },
     defer: (callback) => queueMicrotask(callback),
   };
+}
+
+/** This life's number: later than that of any former life, and unlike that of any other member. */
+export function newIncarnation(): Incarnation {
+  return Date.now() * 1024 + Math.floor(Math.random() * 1024) as Incarnation;
 }

@@ -1,19 +1,14 @@
 /** Joining: from options to a running group. */
 import { invariant, TuttiError } from "../base/errors.ts";
-import type { Incarnation, MemberName } from "../base/ids.ts";
+import type { MemberName } from "../base/ids.ts";
 import { completeLimits, completeTiming, type GroupConfig } from "../group/config.ts";
 import { GroupMachine } from "../group/machine.ts";
 import { orderAddresses } from "../membership/view.ts";
 import { DEPENDENCY_BYTES } from "../wire/limits.ts";
-import { realEnvironment } from "./environment.ts";
+import { newIncarnation, realEnvironment } from "./environment.ts";
 import { Group } from "./group.ts";
 import type { JoinOptions } from "./options.ts";
 import type { TransportHandler } from "./transport.ts";
-
-/** This life's number: later than that of any former life, and unlike that of any other member. */
-function newIncarnation(): Incarnation {
-  return Date.now() * 1024 + Math.floor(Math.random() * 1024) as Incarnation;
-}
 
 /**
  * Joins a group.
