@@ -140,7 +140,10 @@ export class Link {
     this.#settleBye(nowMs);
     if (this.boot === 0n) return;
     const silentSinceMs = this.up ? Math.min(this.#heardHelloMs, this.#heardProbeMs) : this.#heardHelloMs;
-    if (nowMs - silentSinceMs > this.#ports.silenceMs) this.#goDown();
+    if (nowMs - silentSinceMs <= this.#ports.silenceMs) return;
+    this.#goDown();
+    // Nothing is late after such a silence. A greeting forged in the peer's name has made its true life a former one.
+    this.#formerBoot = 0n;
   }
 
   /** This process itself was stopped for a while: nobody's silence counts for that time (W24). */
