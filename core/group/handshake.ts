@@ -188,6 +188,7 @@ export class Handshake {
   #fault(peer: Peer, hello: Hello, reader: PacketReader): string {
     const { config, roster } = this.#state;
     if (hello.group !== config.group) return `its group is ${hello.group}, not ${config.group}`;
+    if (reader.groupKey !== this.#state.identity.groupKey) return "its packets are those of another group";
     if (
       hello.members.length !== config.members.length ||
       hello.members.some((at, rank) => at !== config.members[rank])
