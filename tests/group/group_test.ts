@@ -755,19 +755,16 @@ test("nothing waits, and less than nothing neither, when the group is closed", a
   assert.is(groups[1].stats().messagesWaiting, 0);
 });
 
-test("a group leaves at the end of its block when it is declared with await using", async () => {
+test("a group leaves when it is disposed of, as at the end of an await using block", async () => {
   const network = new MemoryNetwork();
   const names = ["P1", "P2"];
   const p1 = await member("P1", names, { network });
   const reader = new Reader(p1);
-  let inner: Group;
-  {
-    await using p2 = await member("P2", names, { network });
-    inner = p2;
-    await p2.ready({ deadline: DEADLINE_MS });
-  }
+  const p2 = await member("P2", names, { network });
+  await p2.ready({ deadline: DEADLINE_MS });
+  await p2[Symbol.asyncDispose]();
   await until("left", () => reader.event("left") !== undefined);
-  await fails("Closed", () => inner.send("x"));
+  await fails("Closed", () => p2.send("x"));
 });
 
 test("messages that were not taken are dropped when a member leaves, and others wait for it no longer", async () => {
