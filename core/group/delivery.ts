@@ -1,6 +1,7 @@
 /**
  * Delivery: from packets of a stream to messages for the application, through the order stage.
  */
+import { copyBytes } from "../base/bytes.ts";
 import { invariant } from "../base/errors.ts";
 import { CausalOrder } from "../order/causal.ts";
 import { FifoOrder } from "../order/fifo.ts";
@@ -25,6 +26,7 @@ export class Delivery {
 
   constructor(state: GroupState) {
     this.#state = state;
+    state.forget = (stream) => this.order.forget(stream);
     const release = (stream: ReceiveStream, message: Message): void => this.release(stream, message);
     this.order = state.config.order === "fifo" ? new FifoOrder(release) : new CausalOrder(
       release,
@@ -45,7 +47,7 @@ export class Delivery {
       const packet = stream.store.find(stream.handed + 1);
       invariant(packet !== undefined, () => `sequence ${stream.handed + 1} was received but is not held`);
       // The application may write into what it gets; what is held must stay as it was sent.
-      this.#reader.open(packet.slice());
+      this.#reader.open(copyBytes(packet));
       const before = stream.handed;
       this.#handPacket(stream, this.#reader);
       invariant(stream.handed > before, () => `the packet held for sequence ${before + 1} does not carry it`);

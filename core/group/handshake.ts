@@ -7,22 +7,18 @@
  * A HELLO of an unknown, higher incarnation starts a new life of that member; a lower one is refused (H29).
  */
 import type { Incarnation, MemberName } from "../base/ids.ts";
-import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { encodeHello, encodeRefusal, type Hello, parseHello, parseRefusal } from "../wire/control.ts";
 import { Kind } from "../wire/message.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
-import type { Delivery } from "./delivery.ts";
-import { FORMER_LIVES_MAX, type Peer } from "./roster.ts";
+import type { Peer } from "./roster.ts";
 import type { GroupState } from "./state.ts";
 
 /** Greets members and judges their greetings. */
 export class Handshake {
   readonly #state: GroupState;
-  readonly #delivery: Delivery;
 
-  constructor(state: GroupState, delivery: Delivery) {
+  constructor(state: GroupState) {
     this.#state = state;
-    this.#delivery = delivery;
   }
 
   /** Greets a member. */
@@ -139,24 +135,14 @@ export class Handshake {
 
   /** The stream of a member's present life becomes that of a former one. */
   retire(peer: Peer, now: number): void {
-    const { config, roster, counters } = this.#state;
+    const { config, roster } = this.#state;
     for (const stream of peer.former) stream.frozen = true;
     if (peer.stream !== undefined) {
       peer.stream.frozen = true;
       peer.former.push(peer.stream);
       peer.stream = undefined;
     }
-    while (peer.former.length > FORMER_LIVES_MAX) {
-      const stream = peer.former.shift() as ReceiveStream;
-      peer.doneThrough = stream.incarnation;
-      this.#delivery.order.forget(stream);
-      if (stream.settled) continue;
-      counters.abandoned += Math.max(0, stream.known - stream.received);
-      this.#state.warn(
-        "abandoned",
-        `a former life of ${peer.label} was given up before all members had confirmed it`,
-      );
-    }
+    this.#state.trim(peer);
     peer.holdUntil = peer.former.length > 0 ? now + config.timing.settleMs : 0;
     roster.refresh();
   }

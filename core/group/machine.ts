@@ -9,6 +9,7 @@
  * no lies): integrity, per-life FIFO without gaps, agreement among members that stay up, validity once all are
  * reachable, causal order where configured. A receipt's message was delivered to the application of every member.
  */
+import { copyBytes } from "../base/bytes.ts";
 import type { Address } from "../base/ids.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { DEPENDENCY_BYTES, MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES } from "../wire/limits.ts";
@@ -46,7 +47,7 @@ export class GroupMachine {
     checkConfig(config);
     this.state = new GroupState(config);
     this.delivery = new Delivery(this.state);
-    this.handshake = new Handshake(this.state, this.delivery);
+    this.handshake = new Handshake(this.state);
     this.repair = new Repair(this.state);
   }
 
@@ -198,7 +199,7 @@ export class GroupMachine {
   #deliverOwn(): void {
     const packets = this.#ownPackets;
     this.#ownPackets = [];
-    for (const packet of packets) this.delivery.handOwn(packet.slice());
+    for (const packet of packets) this.delivery.handOwn(copyBytes(packet));
   }
 
   #receiveData(reader: PacketReader, bytes: Uint8Array, now: number): void {

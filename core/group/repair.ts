@@ -167,6 +167,7 @@ export class Repair {
     former.frozen = true;
     peer.former.push(former);
     peer.former.sort((a, b) => a.incarnation - b.incarnation);
+    this.#state.trim(peer);
     roster.refresh();
     former.learn(holding.received, now);
   }

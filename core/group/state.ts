@@ -7,7 +7,7 @@ import { SendStream } from "../multicast/send_stream.ts";
 import { type PacketIdentity, PacketWriter } from "../wire/packet_writer.ts";
 import type { GroupConfig } from "./config.ts";
 import type { ControlEvent, Message, WarningEvent } from "./events.ts";
-import { Roster } from "./roster.ts";
+import { FORMER_LIVES_MAX, type Peer, Roster } from "./roster.ts";
 import { Counters } from "./stats.ts";
 
 /** Number of the one view there is: the configured list. */
@@ -41,6 +41,8 @@ export class GroupState {
   deliveryStreams: ReceiveStream[] = [];
   /** Other events for the application. */
   events: ControlEvent[] = [];
+  /** Drops what the order stage holds back of a stream; set by that stage. */
+  forget: (stream: ReceiveStream) => void = () => {};
   /** Why this member cannot go on; `""` while it can. */
   fatal = "";
 
@@ -78,6 +80,21 @@ export class GroupState {
       heldBytesMax: 2 * limits.windowBytes + 160 * limits.windowMessages,
     };
     return new ReceiveStream(rank, incarnation, first, bounds, timing, this.random);
+  }
+
+  /** Keeps the number of a member's former lives within bounds: the oldest is given up. */
+  trim(peer: Peer): void {
+    while (peer.former.length > FORMER_LIVES_MAX) {
+      const stream = peer.former.shift() as ReceiveStream;
+      peer.doneThrough = stream.incarnation;
+      this.forget(stream);
+      if (stream.settled) continue;
+      this.counters.abandoned += Math.max(0, stream.known - stream.received);
+      this.warn(
+        "abandoned",
+        `a former life of ${peer.label} was given up before all members had confirmed it`,
+      );
+    }
   }
 
   /** Puts a packet out. */

@@ -9,6 +9,7 @@
  * Gaps are asked for by NAK after a random delay, with exponential back-off, first from the origin and then from any
  * other holder. Source: Floyd et al., "A Reliable Multicast Framework" (SRM), 1997; RFC 5740 (NORM).
  */
+import { copyBytes } from "../base/bytes.ts";
 import type { Random } from "../base/random.ts";
 import { PacketStore } from "./packet_store.ts";
 
@@ -111,7 +112,7 @@ export class ReceiveStream {
       return "beyond";
     }
     if (this.store.bytes + packet.length > 2 * this.#bounds.heldBytesMax) return "beyond";
-    this.store.add(first, last, packet.slice());
+    this.store.add(first, last, copyBytes(packet));
     if (last > this.known) this.known = last;
     if (first > this.received + 1) return "ahead";
     this.unacknowledged += last - this.received;

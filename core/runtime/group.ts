@@ -146,9 +146,11 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     if (check()) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const late = (): TuttiError => {
-        const missing = this.#machine.state.roster.peers.filter((peer) => !this.#isConnected(peer.rank)).map((
-          peer,
-        ) => peer.label);
+        const missing = Array.isArray(members)
+          ? members.filter((name) => !this.#connected().includes(name))
+          : this.#machine.state.roster.peers.filter((peer) => !this.#isConnected(peer.rank)).map((peer) =>
+            peer.label
+          );
         const refusals = this.#refusals.length > 0 ? ` (${this.#refusals.join("; ")})` : "";
         const code = this.#refusals.length > 0 ? "Refused" : "DeadlineExceeded";
         return new TuttiError(

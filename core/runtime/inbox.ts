@@ -41,8 +41,8 @@ export class Inbox {
   #streams: (ReceiveStream | undefined)[] = [];
   #head = 0;
   #controlCount = 0;
-  /** The message that the application is working on. */
-  #current: { stream: ReceiveStream; sequence: number } | undefined = undefined;
+  /** The messages that the application is working on: more than one if it asked for several at once. */
+  #current: { stream: ReceiveStream; sequence: number }[] = [];
   #waiters: Waiter[] = [];
   #batch: Message[] = [];
   #batchStreams: ReceiveStream[] = [];
@@ -89,6 +89,7 @@ export class Inbox {
 
   /** Takes other events from the driver. */
   events(events: ControlEvent[]): void {
+    if (this.#closed) return;
     for (const event of events) {
       if (this.#controlCount >= this.#eventsMax) this.dropped++;
       else {
@@ -117,6 +118,7 @@ export class Inbox {
     this.#queue = [];
     this.#streams = [];
     this.#head = 0;
+    this.#controlCount = 0;
     this.#batch = [];
     this.#batchStreams = [];
     for (const { resolve, reject } of this.#waiters.splice(0)) {
@@ -148,7 +150,7 @@ export class Inbox {
         this.#owner.consumed(stream, event.sequence);
         continue;
       }
-      this.#current = { stream, sequence: event.sequence };
+      this.#current.push({ stream, sequence: event.sequence });
       this.#owner.delivering(event);
       return event;
     }
@@ -157,10 +159,9 @@ export class Inbox {
 
   /** The application asks for more: it is done with what it had. */
   #takeCurrent(): void {
-    if (this.#current === undefined || this.#closed) return;
-    const { stream, sequence } = this.#current;
-    this.#current = undefined;
-    this.#owner.consumed(stream, sequence);
+    if (this.#current.length === 0 || this.#closed) return;
+    for (const { stream, sequence } of this.#current) this.#owner.consumed(stream, sequence);
+    this.#current = [];
     this.#owner.settled();
   }
 

@@ -3,6 +3,7 @@
  *
  * Every queue here is bounded: at most a window of messages, and of bytes, waits for room in the window.
  */
+import { copyBytes } from "../base/bytes.ts";
 import { TuttiError } from "../base/errors.ts";
 import { messageId } from "../group/events.ts";
 import type { GroupMachine } from "../group/machine.ts";
@@ -178,7 +179,7 @@ export class Sender {
     }
     this.#sendBytes += bytes;
     // What waits outlives this call: the encoder's buffer, or the caller's own bytes, may change meanwhile.
-    const kept: EncodedValue = { encoding: encoded.encoding, bytes: encoded.bytes.slice() };
+    const kept: EncodedValue = { encoding: encoded.encoding, bytes: copyBytes(encoded.bytes) };
     const late = (): TuttiError =>
       new TuttiError("WindowFull", `Cannot send: ${this.#whyFull()}; the message was not sent`, {
         retryable: true,

@@ -5,6 +5,7 @@
  * Everything parsed here comes from a peer: whatever is not exactly as it must be gives `undefined`, never an error.
  */
 import { Encoder } from "cbor-x";
+import { copyBytes } from "../base/bytes.ts";
 import { ADDRESS_BYTES_MAX, GROUP_BYTES_MAX, isName, MEMBERS_MAX, NAME_BYTES_MAX } from "../base/ids.ts";
 import { checkCbor } from "./cbor_check.ts";
 import { CONTROL_BYTES_MAX, NAK_RANGES_MAX } from "./limits.ts";
@@ -77,12 +78,12 @@ const codec = new Encoder(
 
 /** Encodes a HELLO body. */
 export function encodeHello(hello: Hello): Uint8Array {
-  return codec.encode(hello).slice();
+  return copyBytes(codec.encode(hello));
 }
 
 /** Encodes a REFUSE body. */
 export function encodeRefusal(refusal: Refusal): Uint8Array {
-  return codec.encode(refusal).slice();
+  return copyBytes(codec.encode(refusal));
 }
 
 function parseMap(reader: PacketReader): Record<string, unknown> | undefined {

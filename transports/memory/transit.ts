@@ -119,7 +119,7 @@ export class Transit {
   #launch(link: Link, faults: CompleteFaults, target: Life, bytes: Uint8Array): void {
     const { time, reordered } = link.pace.arrival(faults, bytes.length, this.#scheduler.now(), this.#random);
     if (reordered) this.counts.reordered++;
-    const packet: Packet = { link, target, bytes: bytes.slice() };
+    const packet: Packet = { link, target, bytes: new Uint8Array(bytes) };
     link.inFlightCount++;
     this.#scheduler.at(time, () => this.#arrive(packet));
   }
