@@ -12,7 +12,7 @@ export class Random {
   /**
    * Makes a source; the same seed gives the same numbers.
    *
-   * @param seed Any number; only its lower 53 bits count.
+   * @param seed Any number; folded to 32 bits.
    */
   constructor(seed: number) {
     let state = (seed ^ Math.floor(seed / 0x1_0000_0000)) >>> 0;

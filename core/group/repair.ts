@@ -142,7 +142,8 @@ export class Repair {
     if (peer === undefined) return;
     const stream = peer.streamOf(holding.incarnation);
     if (stream !== undefined) {
-      stream.startFrom(holding.first);
+      // A live sender says itself from where to listen; what another one claims must not end its stream.
+      if (stream.frozen) stream.startFrom(holding.first);
       // A live sender announces its own last sequence; for a silent one others speak.
       if (stream.frozen || now - peer.lastHeard > 2 * config.timing.heartbeatMs) {
         stream.learn(holding.received, now);

@@ -1,5 +1,6 @@
 /** What the parts of a group machine share: the configuration, the own stream, the roster, and the outputs. */
 import { hash32 } from "../base/ids.ts";
+import { BufferPool } from "../base/buffer_pool.ts";
 import { Random } from "../base/random.ts";
 import { LamportClock } from "../clock/lamport.ts";
 import { ReceiveStream } from "../multicast/receive_stream.ts";
@@ -46,11 +47,16 @@ export class GroupState {
   /** Why this member cannot go on; `""` while it can. */
   fatal = "";
 
+  readonly #pool: BufferPool;
   readonly #warnings = new Map<string, number>();
 
   constructor(config: GroupConfig) {
     this.config = config;
     this.random = new Random(config.seed);
+    this.#pool = new BufferPool(
+      config.limits.bundleBytes,
+      Math.ceil(2 * config.limits.windowBytes / config.limits.bundleBytes),
+    );
     this.roster = new Roster(config.members, config.address);
     const { self } = this.roster;
     self.name = config.name;
@@ -79,7 +85,7 @@ export class GroupState {
       windowMessages: limits.windowMessages,
       heldBytesMax: 2 * limits.windowBytes + 160 * limits.windowMessages,
     };
-    return new ReceiveStream(rank, incarnation, first, bounds, timing, this.random);
+    return new ReceiveStream(rank, incarnation, first, bounds, timing, this.random, this.#pool);
   }
 
   /** Keeps the number of a member's former lives within bounds: the oldest is given up. */

@@ -7,6 +7,8 @@
  * they are sorted by their last sequence too, and every search is binary.
  */
 
+import type { BufferPool } from "../base/buffer_pool.ts";
+
 interface Entry {
   readonly first: number;
   readonly last: number;
@@ -15,14 +17,20 @@ interface Entry {
 
 /** What an entry costs beyond its bytes, so that many small packets are bounded too. */
 const ENTRY_BYTES = 64;
-/** Removed entries are cut off the front of the list in batches of this many. */
-const COMPACT_COUNT = 512;
+/** Dropped entries are cut off the front of the list, and their packets let go, in batches of at least this many. */
+const COMPACT_COUNT = 16;
 
 /** A sorted list of packets with the sequences that they carry. */
 export class PacketStore {
+  readonly #pool: BufferPool | undefined;
   #entries: Entry[] = [];
   #head = 0;
   #bytes = 0;
+
+  /** @param pool Gets back the memory of what is dropped; only for packets that came from it. */
+  constructor(pool?: BufferPool) {
+    this.#pool = pool;
+  }
 
   /** Bytes held, packets and entries. */
   get bytes(): number {
@@ -48,13 +56,14 @@ export class PacketStore {
   add(first: number, last: number, packet: Uint8Array): void {
     const entries = this.#entries;
     const index = this.#after(first);
-    if (index > this.#head && entries[index - 1].last >= last) return; // contained in what is here
-    let contained = index;
-    while (contained < entries.length && entries[contained].last <= last) {
-      this.#bytes -= PacketStore.cost(entries[contained++].packet);
+    if (index > this.#head && entries[index - 1].last >= last) { // contained in what is here
+      this.#pool?.release(packet);
+      return;
     }
+    let contained = index;
+    while (contained < entries.length && entries[contained].last <= last) this.#drop(entries[contained++]);
     const start = index > this.#head && entries[index - 1].first === first ? index - 1 : index;
-    if (start < index) this.#bytes -= PacketStore.cost(entries[start].packet);
+    if (start < index) this.#drop(entries[start]);
     const entry = { first, last, packet };
     if (start === entries.length) entries.push(entry);
     else entries.splice(start, contained - start, entry);
@@ -85,13 +94,13 @@ export class PacketStore {
   pruneThrough(sequence: number): void {
     const entries = this.#entries;
     while (this.#head < entries.length && entries[this.#head].last <= sequence) {
-      this.#bytes -= PacketStore.cost(entries[this.#head].packet);
+      this.#drop(entries[this.#head]);
       this.#head++;
     }
     if (this.#head === entries.length) {
       this.#entries = [];
       this.#head = 0;
-    } else if (this.#head > COMPACT_COUNT) {
+    } else if (this.#head >= COMPACT_COUNT && this.#head * 2 >= entries.length) {
       this.#entries = entries.slice(this.#head);
       this.#head = 0;
     }
@@ -127,6 +136,11 @@ export class PacketStore {
     }
     if (expected <= through) gaps.push(expected, through);
     return gaps;
+  }
+
+  #drop(entry: Entry): void {
+    this.#bytes -= PacketStore.cost(entry.packet);
+    this.#pool?.release(entry.packet);
   }
 
   /** Index of the first entry that starts beyond `sequence`; the common case, the end, is looked at first. */

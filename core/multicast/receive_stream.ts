@@ -10,6 +10,7 @@
  * other holder. Source: Floyd et al., "A Reliable Multicast Framework" (SRM), 1997; RFC 5740 (NORM).
  */
 import { copyBytes } from "../base/bytes.ts";
+import type { BufferPool } from "../base/buffer_pool.ts";
 import type { Random } from "../base/random.ts";
 import { PacketStore } from "./packet_store.ts";
 
@@ -41,7 +42,7 @@ export class ReceiveStream {
   /** The life of it that sends this stream. */
   readonly incarnation: number;
   /** Packets held: received and not yet stable, or ahead of a gap. */
-  readonly store: PacketStore = new PacketStore();
+  readonly store: PacketStore;
   /** Everything from the base up to here was received. */
   received: number;
   /** Everything from the base up to here was handed to the order stage. */
@@ -76,9 +77,11 @@ export class ReceiveStream {
   readonly #bounds: ReceiveBounds;
   readonly #timing: NakTiming;
   readonly #random: Random;
+  readonly #pool: BufferPool | undefined;
 
   /**
    * @param base First sequence that this member needs.
+   * @param pool Lends the memory for what is kept.
    */
   constructor(
     rank: number,
@@ -87,7 +90,10 @@ export class ReceiveStream {
     bounds: ReceiveBounds,
     timing: NakTiming,
     random: Random,
+    pool?: BufferPool,
   ) {
+    this.store = new PacketStore(pool);
+    this.#pool = pool;
     this.rank = rank;
     this.incarnation = incarnation;
     this.#bounds = bounds;
@@ -112,7 +118,7 @@ export class ReceiveStream {
       return "beyond";
     }
     if (this.store.bytes + packet.length > 2 * this.#bounds.heldBytesMax) return "beyond";
-    this.store.add(first, last, copyBytes(packet));
+    this.store.add(first, last, this.#pool?.copy(packet) ?? copyBytes(packet));
     if (last > this.known) this.known = last;
     if (first > this.received + 1) return "ahead";
     this.unacknowledged += last - this.received;

@@ -9,18 +9,32 @@
  *
  * Source: RFC 8949 (CBOR), sections 3 and 5.
  */
-import { BIGINT_BYTES_MAX, VALUE_DEPTH_MAX, VALUE_ITEMS_MAX } from "./limits.ts";
+import { BIGINT_BYTES_MAX, DATE_SECONDS_MAX, VALUE_DEPTH_MAX, VALUE_WORK_MAX } from "./limits.ts";
 
 const TAG_EPOCH = 1;
 const TAG_BIGINT = 2;
 const TAG_BIGINT_NEGATIVE = 3;
 const TAG_SET = 258;
 const TAG_MAP = 259;
-/** Largest magnitude of an ECMAScript date, in seconds. */
-const DATE_SECONDS_MAX = 8.64e12;
+/** What decoding costs, in units of a small number; measured, rounded up. */
+const WORK = {
+  number: 1,
+  text: 16,
+  bytes: 48,
+  array: 4,
+  map: 6,
+  key: 24,
+  numberKey: 70,
+  date: 16,
+  bigint: 250,
+} as const;
+/** Maps of up to so many keys are searched for duplicates pair by pair; larger ones need a set. */
+const PAIRWISE_KEYS_MAX = 16;
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
 const latin1 = new TextDecoder("latin1");
+/** Assigning it would change an object's prototype (H41). */
+const FORBIDDEN_KEY = new TextEncoder().encode("__proto__");
 
 /** What may follow a tag. */
 type Expectation = "any" | "number" | "bytes" | "array" | "map";
@@ -29,7 +43,7 @@ type Expectation = "any" | "number" | "bytes" | "array" | "map";
 class Walk {
   offset: number;
   fault = "";
-  #items = 0;
+  #work = 0;
   readonly #bytes: Uint8Array;
   readonly #end: number;
 
@@ -41,39 +55,41 @@ class Walk {
 
   /** Depth is bounded by VALUE_DEPTH_MAX, so the recursion is too. */
   item(depth: number, expected: Expectation): boolean {
-    if (++this.#items > VALUE_ITEMS_MAX) return this.#refuse(`more than ${VALUE_ITEMS_MAX} items`);
     if (this.offset >= this.#end) return this.#refuse("cut short");
     const initial = this.#bytes[this.offset++];
     const major = initial >> 5;
     const argument = initial & 31;
-    if (major === 7) return this.#simple(argument, expected);
+    if (major === 7) return this.#spend(WORK.number) && this.#simple(argument, expected);
     const value = this.#argument(argument);
     if (value < 0) return false;
     switch (major) {
       case 0:
       case 1:
-        return expected === "any" || expected === "number"
-          ? this.#epoch(major === 0 ? value : -1 - value, expected)
-          : this.#unexpected(expected);
+        if (expected !== "any" && expected !== "number") return this.#unexpected(expected);
+        return this.#spend(WORK.number) && this.#epoch(major === 0 ? value : -1 - value, expected);
       case 2:
         if (expected !== "any" && expected !== "bytes") return this.#unexpected(expected);
         if (expected === "bytes" && value > BIGINT_BYTES_MAX) {
           return this.#refuse(`a big integer of ${value} bytes`);
         }
-        return this.#skip(value);
+        return this.#spend(WORK.bytes) && this.#skip(value);
       case 3:
-        return expected === "any" ? this.#text(value) : this.#unexpected(expected);
+        return expected === "any" ? this.#spend(WORK.text) && this.#text(value) : this.#unexpected(expected);
       case 4:
         return expected === "any" || expected === "array"
           ? this.#array(value, depth)
           : this.#unexpected(expected);
       case 5:
-        return expected === "any" || expected === "map"
-          ? this.#map(value, depth)
-          : this.#unexpected(expected);
+        if (expected !== "any" && expected !== "map") return this.#unexpected(expected);
+        return this.#map(value, depth, expected === "map");
       default:
         return expected === "any" ? this.#tag(value, depth) : this.#unexpected(expected);
     }
+  }
+
+  #spend(units: number): boolean {
+    this.#work += units;
+    return this.#work <= VALUE_WORK_MAX || this.#refuse("more parts than can be decoded at once");
   }
 
   #refuse(fault: string): false {
@@ -153,30 +169,75 @@ class Walk {
   }
 
   #array(count: number, depth: number): boolean {
-    if (!this.#enter(depth, count, 1)) return false;
+    if (!this.#enter(depth, count, 1) || !this.#spend(WORK.array)) return false;
     for (let index = 0; index < count; index++) if (!this.item(depth + 1, "any")) return false;
     return true;
   }
 
-  #map(count: number, depth: number): boolean {
-    if (!this.#enter(depth, count, 2)) return false;
-    const keys = count > 1 ? new Set<string>() : undefined;
+  /** @param anyKey Whether it becomes a `Map`, whose keys may be numbers too; an object has text for keys. */
+  #map(count: number, depth: number, anyKey: boolean): boolean {
+    if (!this.#enter(depth, count, 2) || !this.#spend(WORK.map)) return false;
+    const starts: number[] = [];
+    const ends: number[] = [];
+    const numbers = new Set<number>();
+    const texts = count > PAIRWISE_KEYS_MAX ? new Set<string>() : undefined;
     for (let index = 0; index < count; index++) {
-      const start = this.offset;
-      if (start < this.#end && this.#bytes[start] >> 5 > 3) {
-        return this.#refuse("a key that is neither text nor number");
+      if (this.offset >= this.#end) return this.#refuse("cut short");
+      const major = this.#bytes[this.offset] >> 5;
+      if (major === 3) {
+        if (!this.#textKey(starts, ends, texts)) return false;
+      } else if (major > 1 || !anyKey) {
+        return this.#refuse(
+          anyKey ? "a key that is neither text nor a whole number" : "a key that is not text",
+        );
+      } else if (!this.#numberKey(numbers)) {
+        return false;
       }
       if (!this.item(depth + 1, "any")) return false;
-      // The same key may be spelt with different length bytes: compare contents for text, all bytes otherwise.
-      const major = this.#bytes[start] >> 5;
-      const content = major === 3 ? start + lengthBytes(this.#bytes[start] & 31) : start;
-      const key = (major === 3 ? "t" : "n") + latin1.decode(this.#bytes.subarray(content, this.offset));
-      if (key === "t__proto__") return this.#refuse("the key __proto__");
-      if (keys !== undefined) {
-        if (keys.has(key)) return this.#refuse("a duplicate key");
-        keys.add(key);
+    }
+    return true;
+  }
+
+  #textKey(starts: number[], ends: number[], texts: Set<string> | undefined): boolean {
+    const bytes = this.#argument(this.#bytes[this.offset++] & 31);
+    if (bytes < 0) return false;
+    const start = this.offset;
+    if (!this.#spend(WORK.key) || !this.#text(bytes)) return false;
+    const end = this.offset;
+    if (end - start === FORBIDDEN_KEY.length && this.#same(start, end, FORBIDDEN_KEY)) {
+      return this.#refuse("the key __proto__");
+    }
+    if (texts !== undefined) {
+      const key = latin1.decode(this.#bytes.subarray(start, end));
+      if (texts.has(key)) return this.#refuse("a duplicate key");
+      texts.add(key);
+      return true;
+    }
+    for (let index = 0; index < starts.length; index++) {
+      if (ends[index] - starts[index] !== end - start) continue;
+      if (this.#same(start, end, this.#bytes.subarray(starts[index], ends[index]))) {
+        return this.#refuse("a duplicate key");
       }
-      if (!this.item(depth + 1, "any")) return false;
+    }
+    starts.push(start);
+    ends.push(end);
+    return true;
+  }
+
+  #numberKey(numbers: Set<number>): boolean {
+    const initial = this.#bytes[this.offset++];
+    const value = this.#argument(initial & 31);
+    if (value < 0 || !this.#spend(WORK.numberKey)) return false;
+    const key = initial >> 5 === 0 ? value : -1 - value;
+    if (numbers.has(key)) return this.#refuse("a duplicate key");
+    numbers.add(key);
+    return true;
+  }
+
+  /** Whether the bytes from `start` to `end` are those of `other`, which has the same length. */
+  #same(start: number, end: number, other: Uint8Array): boolean {
+    for (let index = start; index < end; index++) {
+      if (this.#bytes[index] !== other[index - start]) return false;
     }
     return true;
   }
@@ -184,10 +245,10 @@ class Walk {
   #tag(tag: number, depth: number): boolean {
     switch (tag) {
       case TAG_EPOCH:
-        return this.item(depth, "number");
+        return this.#spend(WORK.date) && this.item(depth, "number");
       case TAG_BIGINT:
       case TAG_BIGINT_NEGATIVE:
-        return this.item(depth, "bytes");
+        return this.#spend(WORK.bigint) && this.item(depth, "bytes");
       case TAG_SET:
         return this.item(depth, "array");
       case TAG_MAP:
@@ -198,10 +259,6 @@ class Walk {
         );
     }
   }
-}
-
-function lengthBytes(argument: number): number {
-  return argument < 24 ? 1 : argument === 24 ? 2 : argument === 25 ? 3 : argument === 26 ? 5 : 9;
 }
 
 /**

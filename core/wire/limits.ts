@@ -28,7 +28,12 @@ export const NUMBER_MAX: number = Number.MAX_SAFE_INTEGER;
 export const LAMPORT_JUMP_MAX: number = 2 ** 48;
 /** Deepest nesting of an application value. */
 export const VALUE_DEPTH_MAX = 64;
-/** Most items (numbers, texts, keys, containers) in one application value. */
-export const VALUE_ITEMS_MAX = 1_000_000;
+/**
+ * Most work that decoding one application value may be, in units of a small number (about 20 ns): a million small numbers,
+ * 40,000 different keys, 20,000 byte strings. So no value holds up the event loop for 50 ms (H38).
+ */
+export const VALUE_WORK_MAX = 1_000_000;
+/** Latest and earliest date in an application value, in seconds from 1970: 69,000 years, exact to the millisecond (H45). */
+export const DATE_SECONDS_MAX: number = 2 ** 41;
 /** Largest big integer in an application value, in bytes (H40). */
 export const BIGINT_BYTES_MAX = 64;

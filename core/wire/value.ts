@@ -8,6 +8,7 @@
 import { Encoder } from "cbor-x";
 import { TuttiError } from "../base/errors.ts";
 import { checkCbor } from "./cbor_check.ts";
+import { VALUE_DEPTH_MAX } from "./limits.ts";
 import { Encoding } from "./message.ts";
 
 const codec = new Encoder(
@@ -35,6 +36,10 @@ export interface EncodedValue {
  */
 export function encodeValue(value: unknown): EncodedValue {
   if (value instanceof Uint8Array) return { encoding: Encoding.bytes, bytes: value };
+  const stranger = findStranger(value, 0);
+  if (stranger !== "") {
+    throw new TuttiError("Unencodable", `Cannot encode the value: it has ${stranger}; send plain data`);
+  }
   let bytes: Uint8Array;
   try {
     bytes = codec.encode(value);
@@ -47,6 +52,51 @@ export function encodeValue(value: unknown): EncodedValue {
     throw new TuttiError("Unencodable", `Cannot encode the value: it has ${fault}; send plain data`);
   }
   return { encoding: Encoding.cbor, bytes };
+}
+
+/**
+ * What of a value would arrive as something else, without a word: instances of classes that CBOR knows nothing of (as
+ * empty objects), lone surrogates (as replacement characters), functions, symbols.
+ *
+ * @returns `""`, or what it is, to be read after "it has".
+ */
+function findStranger(value: unknown, depth: number): string {
+  switch (typeof value) {
+    case "string":
+      return value.isWellFormed() ? "" : "text with a lone surrogate";
+    case "function":
+    case "symbol":
+      return `a ${typeof value}`;
+    case "object":
+      break;
+    default:
+      return "";
+  }
+  if (value === null || value instanceof Date || value instanceof Uint8Array) return "";
+  if (depth >= VALUE_DEPTH_MAX) return `nesting deeper than ${VALUE_DEPTH_MAX}, or a cycle`;
+  if (Array.isArray(value) || value instanceof Set) return findStrangerIn(value, depth);
+  if (value instanceof Map) {
+    return findStrangerIn(value.keys(), depth) || findStrangerIn(value.values(), depth);
+  }
+  const prototype: object | null = Object.getPrototypeOf(value);
+  // A plain object's prototype has none itself, in every realm; a class instance's has.
+  const plain = prototype === null || Object.getPrototypeOf(prototype) === null;
+  if (!plain) return `a ${prototype?.constructor?.name || "class instance"}`;
+  for (const key in value) {
+    if (!Object.hasOwn(value, key)) continue;
+    const stranger = findStranger(key, depth) ||
+      findStranger((value as Record<string, unknown>)[key], depth + 1);
+    if (stranger !== "") return stranger;
+  }
+  return "";
+}
+
+function findStrangerIn(items: Iterable<unknown>, depth: number): string {
+  for (const item of items) {
+    const stranger = findStranger(item, depth + 1);
+    if (stranger !== "") return stranger;
+  }
+  return "";
 }
 
 /** What `decodeValue` returns for bytes that no honest member can have sent. */

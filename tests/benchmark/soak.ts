@@ -101,7 +101,7 @@ function judge(rank: number, done: Report, before: Report, after: Report, count:
   const idleShare = (after.cpuSeconds - before.cpuSeconds) / ((after.atMs - before.atMs) / 1000);
   console.log(
     `P${rank}: delivered ${after.delivered}, faults ${after.faultCount}, sent again ${after.resent}; RSS ` +
-      `${done.rssEarlyMiB.toFixed(0)} MiB after the first 100,000, ${
+      `${done.rssEarlyMiB.toFixed(0)} MiB after the first 100,000 of each member, ${
         done.rssMiB.toFixed(0)
       } MiB after the last; ` +
       `idle ${(idleShare * 100).toFixed(2)} % of a core`,

@@ -73,7 +73,7 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     name: "no-nak",
     about: "nobody asks for what is missing (W22)",
-    plant: (machine) => machine.repair.nak = () => {},
+    plant: (machine) => machine.repair.nak = (stream, now) => void stream.missing(now, 1),
   },
   {
     name: "nak-once",
