@@ -90,6 +90,7 @@ export class Delivery {
     if (peer === undefined) return true; // no honest member names it
     const stream = peer.streamOf(incarnation);
     if (stream !== undefined) return stream.released >= sequence;
+    if (incarnation <= peer.doneThrough) return true; // given up here
     if (incarnation > peer.incarnation) return false;
     for (const other of roster.others()) {
       if (!other.up) continue;

@@ -105,7 +105,9 @@ export class Handshake {
     }
     if (refusal.incarnation !== state.config.incarnation) return; // meant for a former life
     if (reader.a > state.config.incarnation) {
-      state.fatal = `${peer.label} knows a later life of ${state.config.name}`;
+      state.fatal =
+        `${peer.label} knows a later life of ${state.config.name}: another process has its name, ` +
+        "or the clock of this machine was set back";
     }
     state.warn("refused", `${peer.label} refuses this member: ${refusal.reason}`);
   }
@@ -140,6 +142,7 @@ export class Handshake {
     if (peer.stream !== undefined) {
       peer.stream.frozen = true;
       peer.former.push(peer.stream);
+      peer.former.sort((a, b) => a.incarnation - b.incarnation);
       peer.stream = undefined;
     }
     this.#state.trim(peer);
@@ -198,7 +201,10 @@ export class Handshake {
   #refuse(peer: Peer, hello: Hello, incarnation: number, reason: string): void {
     const { counters, unicast } = this.#state;
     counters.refused++;
-    this.#state.warn("refused-peer", `${hello.name} at ${hello.address} is refused: ${reason}`);
+    // A greeting of a life that is over may just have been late: nothing is wrong with how its member is configured.
+    if (incarnation >= peer.incarnation) {
+      this.#state.warn("refused-peer", `${hello.name} at ${hello.address} is refused: ${reason}`);
+    }
     const body = encodeRefusal({ reason, incarnation });
     const known = incarnation < peer.incarnation ? peer.incarnation : 0;
     const offset = unicast.begin(Kind.refuse, 0, 0, body.length, known, 0);

@@ -21,7 +21,7 @@ import type { PeerEvent } from "./events.ts";
 import { Handshake } from "./handshake.ts";
 import { Repair } from "./repair.ts";
 import type { Peer } from "./roster.ts";
-import { CONFIGURED_VIEW, EVERYBODY, GroupState } from "./state.ts";
+import { CONFIGURED_VIEW, EVERYBODY, EVERYBODY_NOW, GroupState } from "./state.ts";
 
 /** One member of a group. */
 export class GroupMachine {
@@ -63,7 +63,7 @@ export class GroupMachine {
   send(encoding: Encoding, payload: Uint8Array): number {
     const { state } = this;
     const { own, multicast } = state;
-    const dependencies = this.delivery.order.dependencies(state.roster.streams);
+    const dependencies = this.delivery.order.dependencies(state.roster.streams, state.loopback);
     const count = dependencies.length / 3;
     const bodyBytes = count * DEPENDENCY_BYTES + payload.length;
     const messageBytes = MESSAGE_HEADER_BYTES + bodyBytes;
@@ -105,7 +105,7 @@ export class GroupMachine {
       // The relaying member's own life is not in the packet, so it proves nothing about that member being up.
       if (
         peer === undefined || !peer.connected || peer === roster.self ||
-        reader.incarnation === identity.incarnation
+        (reader.rank === identity.rank && reader.incarnation === identity.incarnation)
       ) counters.unknownSender++;
       else this.#receiveData(reader, bytes, now);
       return;
@@ -184,12 +184,13 @@ export class GroupMachine {
   #closePacket(): void {
     const { state } = this;
     const { own, multicast } = state;
-    if (own.stable > this.#markedStable && multicast.fits(0)) {
+    const room = state.config.packetBytesMax - multicast.openBytes;
+    if (own.stable > this.#markedStable && room >= MESSAGE_HEADER_BYTES) {
       this.#markedStable = own.stable;
       multicast.begin(Kind.mark, 0, 0, 0, own.last, own.stable);
     }
     const packet = multicast.take();
-    state.send(EVERYBODY, packet);
+    state.send(this.#openFirst === 0 ? EVERYBODY_NOW : EVERYBODY, packet);
     if (this.#openFirst === 0) return;
     own.keep(this.#openFirst, own.last, packet);
     this.#openFirst = 0;

@@ -118,6 +118,7 @@ export class Repair {
       state.counters.malformed++;
       return;
     }
+    if (reader.a < peer.holdingsAt) return; // overtaken by a newer one
     peer.holdings = holdings;
     peer.holdingsAt = reader.a;
     if (peer.stream !== undefined) {
@@ -140,6 +141,13 @@ export class Repair {
     const { roster, config } = this.#state;
     const peer = roster.peers[holding.rank];
     if (peer === undefined) return;
+    // One that left is back, as others see: its new life is waited for again, even before it greets this member itself.
+    if (
+      peer.left && holding.current && holding.incarnation > peer.incarnation &&
+      !this.#state.own.counts(peer.rank)
+    ) {
+      this.#state.own.restart(peer.rank);
+    }
     const stream = peer.streamOf(holding.incarnation);
     if (stream !== undefined) {
       // A live sender says itself from where to listen; what another one claims must not end its stream.
@@ -153,18 +161,19 @@ export class Repair {
     if (holding.incarnation <= peer.doneThrough) return;
     const over = holding.incarnation < peer.incarnation;
     // Counted in own heartbeats, so that a pause of this process does not pass for silence of the other.
-    const unheard = peer.incarnation === 0 &&
-      this.#heartbeats * config.timing.heartbeatMs > config.timing.downMs;
+    const young = this.#heartbeats * config.timing.heartbeatMs <= config.timing.downMs;
+    const unheard = !young && !peer.left && now - peer.lastHeard > config.timing.downMs;
     if (!over && !unheard) return; // its own greeting says from where to listen
     if (peer.name === undefined) { // its messages cannot be delivered without it
       holder.askNames = true;
       return;
     }
-    const former = this.#state.stream(
-      holding.rank,
-      holding.incarnation,
-      holding.first,
-    );
+    let { first } = holding;
+    for (const other of roster.others()) {
+      if (young && other !== peer && other.holdingsAt < 0) return; // it may know that more is delivered by all
+      first = Math.max(first, other.holdingOf(holding.rank, holding.incarnation)?.first ?? 0);
+    }
+    const former = this.#state.stream(holding.rank, holding.incarnation, first);
     former.frozen = true;
     peer.former.push(former);
     peer.former.sort((a, b) => a.incarnation - b.incarnation);
@@ -203,7 +212,10 @@ export class Repair {
     ) {
       return sender;
     }
-    return others.length === 0 ? undefined : others[stream.nakAttempts % others.length];
+    const live = others.filter((peer) => peer.up);
+    const askable = live.length > 0 ? live : others;
+    // Every other attempt goes to the sender while it lives, so halve the count to go round all of them.
+    return askable.length === 0 ? undefined : askable[(stream.nakAttempts >> 1) % askable.length];
   }
 
   /** A NAK arrived. */

@@ -16,6 +16,8 @@ export const CONFIGURED_VIEW = 1;
 
 /** Destination of a packet for everybody. */
 export const EVERYBODY = -1;
+/** Destination of a packet for everybody that is soon followed by a newer one: dropped when there is no room at once. */
+export const EVERYBODY_NOW = -2;
 
 /** The shared state of one group machine. */
 export class GroupState {

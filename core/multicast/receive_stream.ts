@@ -117,7 +117,7 @@ export class ReceiveStream {
     if (first > this.received + 1 && this.store.bytes + packet.length > this.#bounds.heldBytesMax) {
       return "beyond";
     }
-    if (this.store.bytes + packet.length > 2 * this.#bounds.heldBytesMax) return "beyond";
+    if (this.store.bytes > 2 * this.#bounds.heldBytesMax) return "beyond";
     this.store.add(first, last, this.#pool?.copy(packet) ?? copyBytes(packet));
     if (last > this.known) this.known = last;
     if (first > this.received + 1) return "ahead";

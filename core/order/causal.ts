@@ -56,10 +56,10 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   }
 
   /** @inheritdoc */
-  dependencies(streams: Iterable<S>): readonly number[] {
+  dependencies(streams: Iterable<S>, own: S): readonly number[] {
     const dependencies: number[] = [];
     for (const stream of streams) {
-      if (stream.released > stream.stable) {
+      if (stream !== own && stream.released > stream.stable) {
         dependencies.push(stream.rank, stream.incarnation, stream.released);
       }
     }

@@ -27,8 +27,8 @@ export interface HoldBack<S extends OrderedStream, M> {
    */
   offer(stream: S, sequence: number, message: M, dependencies: readonly number[]): void;
 
-  /** What the next own message depends on: triples of rank, incarnation and sequence, flat. */
-  dependencies(streams: Iterable<S>): readonly number[];
+  /** What the next message of the stream `own` depends on: triples of rank, incarnation and sequence, flat. */
+  dependencies(streams: Iterable<S>, own: S): readonly number[];
 
   /** What is known of streams has changed (a new one, an abandoned one): releases what need wait no longer. */
   review(): void;

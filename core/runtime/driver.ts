@@ -10,6 +10,7 @@ import { TuttiError } from "../base/errors.ts";
 import { Deadlines } from "../base/deadlines.ts";
 import type { Address } from "../base/ids.ts";
 import type { ControlEvent, Message } from "../group/events.ts";
+import { EVERYBODY, EVERYBODY_NOW } from "../group/state.ts";
 import type { GroupMachine } from "../group/machine.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import type { Environment } from "./environment.ts";
@@ -127,9 +128,15 @@ export class Driver implements TransportHandler {
     for (let index = 0; index < packets.length; index++) {
       const rank = destinations[index];
       // A unicast that finds no room or no path is lost like any packet: what it said is said again.
-      if (rank < 0) this.#multicast(packets[index]);
+      if (rank === EVERYBODY) this.#multicast(packets[index]);
+      else if (rank === EVERYBODY_NOW) this.#multicastNow(packets[index]);
       else this.#transport.unicast(state.roster.peers[rank].address, packets[index]);
     }
+  }
+
+  /** What is out of date by the time there is room is not worth keeping. */
+  #multicastNow(packet: Uint8Array): void {
+    if (this.#backlog.length === 0) this.#transport.multicast(packet);
   }
 
   #multicast(packet: Uint8Array): void {

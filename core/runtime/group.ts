@@ -48,7 +48,9 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   readonly #inbox: Inbox;
   readonly #trace: ((line: TraceLine) => void) | undefined;
   readonly #sender: Sender;
-  readonly #readies = new Waits<{ readonly check: () => boolean; readonly accept: () => void }>();
+  readonly #readies = new Waits<
+    { readonly check: () => boolean; readonly accept: () => void; readonly all: boolean }
+  >();
   #closing: Promise<CloseReport> | undefined = undefined;
   #failure: TuttiError | undefined = undefined;
   #refusals: string[] = [];
@@ -115,7 +117,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   }
 
   /**
-   * Waits until the send window has room for a message of the largest size, or nothing is pending.
+   * Waits until {@link offer} is worth another try: the send window has some room, and more than when it last refused.
    *
    * @throws {TuttiError} `DeadlineExceeded`, `Aborted`, `Closed`, `InvalidArgument`
    */
@@ -161,7 +163,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
           { retryable: true },
         );
       };
-      this.#readies.add({ check, accept: resolve }, reject, {
+      this.#readies.add({ check, accept: resolve, all: !Array.isArray(members) }, reject, {
         what: "wait for members",
         deadlines: this.#driver.deadlines,
         deadlineAt: this.#environment.now() + wait,
@@ -268,8 +270,10 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       if (event.type === "warning" && (event.code === "refused" || event.code === "refused-peer")) {
         this.#refusals.push(event.text);
         if (this.#refusals.length > 8) this.#refusals.shift();
+        // Who waits for certain members may not care for the one that is refused.
         this.#readies.rejectAll(
           new TuttiError("Refused", `Cannot join: ${event.text}; configure all members alike`),
+          (wait) => wait.all,
         );
       } else if (event.type === "view" && this.#trace !== undefined) {
         const members = event.view.members.map((member) => member.name ?? member.address);

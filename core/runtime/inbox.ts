@@ -113,6 +113,7 @@ export class Inbox {
   /** Nothing more will come, or be acknowledged. What waits is dropped; iterators end, or fail with `error`. */
   close(error?: unknown): void {
     if (this.#closed) return;
+    if (error === undefined) this.#takeCurrent(); // who closes in good order is done with what it had
     this.#closed = true;
     this.#error = error;
     this.#queue = [];

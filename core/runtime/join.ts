@@ -4,11 +4,16 @@ import type { MemberName } from "../base/ids.ts";
 import { completeLimits, completeTiming, type GroupConfig } from "../group/config.ts";
 import { GroupMachine } from "../group/machine.ts";
 import { orderAddresses } from "../membership/view.ts";
+import { FORMER_LIVES_MAX } from "../group/roster.ts";
+import { HOLDING_BYTES } from "../wire/control.ts";
 import { DEPENDENCY_BYTES } from "../wire/limits.ts";
 import { newIncarnation, realEnvironment } from "./environment.ts";
 import { Group } from "./group.ts";
 import type { JoinOptions } from "./options.ts";
 import type { TransportHandler } from "./transport.ts";
+
+/** Lives of one member that a heartbeat, or the causes of a message, may name. */
+const LIVES_MAX = FORMER_LIVES_MAX + 1;
 
 /**
  * Joins a group.
@@ -53,7 +58,15 @@ export async function join(options: JoinOptions): Promise<Group> {
   try {
     const members = orderAddresses([address, ...peers]);
     const { packetBytesMax } = transport.traits;
-    const roomBytes = packetBytesMax - GroupMachine.OVERHEAD_BYTES - 8 * DEPENDENCY_BYTES * members.length;
+    const overheadBytes = GroupMachine.OVERHEAD_BYTES +
+      LIVES_MAX * members.length * Math.max(DEPENDENCY_BYTES, HOLDING_BYTES);
+    const roomBytes = packetBytesMax - overheadBytes;
+    if (roomBytes < 1) {
+      const text =
+        `Cannot join: packets of ${packetBytesMax} bytes are too small for ${members.length} members; ` +
+        `use a transport with packets of more than ${overheadBytes}`;
+      throw new TuttiError("InvalidArgument", text);
+    }
     const config: GroupConfig = {
       group: options.group,
       name: options.name as MemberName,

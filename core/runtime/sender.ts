@@ -42,6 +42,9 @@ export class Sender {
   readonly #rooms = new Waits<{ readonly accept: () => void }>();
   readonly #confirmations = new Waits<{ readonly sequence: number; readonly accept: () => void }>();
   #stableSettled = 0;
+  /** What was stable when a message was last refused for want of room; -1 when none was since there was progress. */
+  #refusedAt = -1;
+  #ended = false;
 
   constructor(context: SenderContext) {
     this.#context = context;
@@ -69,12 +72,14 @@ export class Sender {
   /** Sends if there is room now. */
   offer(value: unknown): Receipt | undefined {
     const encoded = this.#encode(value);
-    return this.#sends.size > 0 ? undefined : this.#accept(encoded, Infinity, undefined);
+    const receipt = this.#sends.size > 0 ? undefined : this.#accept(encoded, Infinity, undefined);
+    if (receipt === undefined) this.#refusedAt = this.#context.machine.state.own.stable;
+    return receipt;
   }
 
   /** Resolves when there is room. */
   writable(deadlineAt: number, signal: AbortSignal | undefined): Promise<void> {
-    if (this.#hasRoom()) return Promise.resolve();
+    if (this.#isWritable()) return Promise.resolve();
     const late = (): TuttiError =>
       new TuttiError("DeadlineExceeded", `Cannot wait for room any longer: ${this.#whyFull()}`, {
         retryable: true,
@@ -90,7 +95,7 @@ export class Sender {
     const { machine, driver } = this.#context;
     const { own, roster, config } = machine.state;
     if (sequence <= own.stable) return Promise.resolve();
-    if (driver.stopped) {
+    if (driver.stopped || this.#ended) {
       const text =
         `Cannot confirm message ${sequence}: ${config.name} has left the group; its fate is unknown`;
       return Promise.reject(new TuttiError("Closed", text));
@@ -127,7 +132,7 @@ export class Sender {
       this.#sends.removeFirst();
       wait.accept(receipt);
     }
-    if (this.#sends.size === 0 && this.#hasRoom()) this.#rooms.settle(() => true, (wait) => wait.accept());
+    if (this.#isWritable()) this.#rooms.settle(() => true, (wait) => wait.accept());
   }
 
   /** Nothing more is sent: whoever waits for room is told why. */
@@ -138,6 +143,7 @@ export class Sender {
 
   /** Nothing more is confirmed: whoever waits for it is told why. */
   stopConfirming(error: TuttiError): void {
+    this.#ended = true;
     this.#confirmations.rejectAll(error);
   }
 
@@ -204,9 +210,14 @@ export class Sender {
     return { what, deadlines: this.#context.driver.deadlines, deadlineAt, signal, late };
   }
 
-  #hasRoom(): boolean {
-    const { own, config } = this.#context.machine.state;
-    return own.hasRoom(Math.min(config.limits.messageBytesMax, own.windowBytes / 4));
+  /**
+   * Whether trying again makes sense: there is some room, nobody is before, and something was confirmed since the last
+   * refusal. Without that last condition a loop of `offer` and `writable` could go round without ever letting input in.
+   */
+  #isWritable(): boolean {
+    const { own } = this.#context.machine.state;
+    if (own.stable > this.#refusedAt) this.#refusedAt = -1;
+    return this.#refusedAt < 0 && this.#sends.size === 0 && own.hasRoom(1);
   }
 
   #whyFull(): string {

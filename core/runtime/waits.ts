@@ -67,9 +67,9 @@ export class Waits<T> {
     }
   }
 
-  /** Rejects everybody. */
-  rejectAll(error: unknown): void {
-    for (const entry of [...this.#entries]) this.#reject(entry, error);
+  /** Rejects everybody, or those for whom `test` holds. */
+  rejectAll(error: unknown, test: (wait: T) => boolean = () => true): void {
+    for (const entry of [...this.#entries]) if (test(entry.wait)) this.#reject(entry, error);
   }
 
   #remove(entry: Entry<T>): void {

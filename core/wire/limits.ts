@@ -13,8 +13,8 @@ export const PACKET_HEADER_BYTES = 32;
 export const MESSAGE_HEADER_BYTES = 24;
 /** Bytes of one causal dependency: rank, incarnation, sequence. */
 export const DEPENDENCY_BYTES = 18;
-/** Most causal dependencies of one message: one for each other member. */
-export const DEPENDENCIES_MAX = 1024;
+/** Most causal dependencies of one message: one for each life that is remembered of each member. */
+export const DEPENDENCIES_MAX: number = 9 * 1024;
 /** Most ranges that one NAK may ask for (H20). */
 export const NAK_RANGES_MAX = 32;
 /** Largest body of a control message (HELLO and the like), in bytes. */
