@@ -23,6 +23,8 @@ export type TuttiErrorCode =
   | "Closed"
   /** A peer refused this member: another group, another member list, another protocol version, a name in use. */
   | "Refused"
+  /** The application's `onMessages` threw. The member stops, and what it was handed counts as not taken. */
+  | "CallbackFailed"
   /** A newer process with the same name took this member's place. */
   | "Replaced"
   /** An endpoint cannot be bound because something else listens there. */

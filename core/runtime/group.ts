@@ -138,6 +138,12 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     this.#checkOpen("wait for members");
     const { members } = options;
     const size = this.#machine.state.roster.peers.length;
+    if (members !== undefined && typeof members !== "number" && !isNameList(members)) {
+      throw new TuttiError(
+        "InvalidArgument",
+        "Cannot wait for members: members is neither a number nor a list of names",
+      );
+    }
     if (typeof members === "number" && !(Number.isInteger(members) && members >= 1 && members <= size)) {
       throw new TuttiError("InvalidArgument", `Cannot wait for ${members} members: the group has ${size}`);
     }
@@ -222,13 +228,16 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   async #close(wait: number): Promise<CloseReport> {
     const started = this.#environment.now();
     const { state } = this.#machine;
-    const error = new TuttiError("Closed", `Cannot go on: ${this.name} has left the group`);
+    const error = new TuttiError(
+      "Closed",
+      `Cannot go on: ${this.name} has left the group; the fate of what was not confirmed is unknown`,
+    );
     this.#sender.stopSending(error);
     this.#readies.rejectAll(error);
     // This application takes nothing more, so it need not confirm its own messages.
     const untaken = this.#inbox.waiting;
     this.#inbox.close(this.#failure);
-    this.#machine.state.own.release(state.roster.self.rank);
+    if (this.#failure === undefined) state.own.release(state.roster.self.rank);
     if (this.#failure === undefined && state.own.pending > 0 && wait > 0) {
       await this.#sender.whenStable(state.own.last, started + wait, undefined).catch(() => {});
     }
@@ -252,6 +261,13 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     return {
       delivering: (message) => this.#traceDelivery(message),
       consumed: (stream, sequence) => this.#machine.consumed(stream, sequence),
+      callbackFailed: (cause) => {
+        const text = `Cannot go on: onMessages failed: ${String(cause)}; mend it and join again`;
+        this.#fail(new TuttiError("CallbackFailed", text, { cause }));
+        queueMicrotask(() => {
+          throw cause; // an error of the application surfaces as any uncaught one does
+        });
+      },
       settled: () => this.#driver.wake(),
     };
   }
@@ -300,6 +316,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   }
 
   #fail(error: TuttiError): void {
+    if (this.#failure !== undefined) return;
     this.#failure = error;
     this.#sender.stopSending(error);
     this.#sender.stopConfirming(error);
@@ -330,4 +347,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   #traceDelivery(message: Message): void {
     this.#trace?.({ n: this.name, e: "deliver", m: message.id, from: message.sender });
   }
+}
+
+function isNameList(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every((name) => typeof name === "string" && name !== "");
 }

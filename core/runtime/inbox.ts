@@ -11,7 +11,7 @@ import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { UNDECODABLE } from "../wire/value.ts";
 
 /** Takes messages in batches; a promise holds back the next batch. */
-export type OnMessages = (messages: readonly Message[]) => void | Promise<void>;
+export type OnMessages = (messages: readonly Message[]) => void | PromiseLike<void>;
 
 /** What the inbox reports back. */
 export interface InboxOwner {
@@ -19,6 +19,8 @@ export interface InboxOwner {
   delivering(message: Message): void;
   /** The application has taken a message and all before it of the same stream. */
   consumed(stream: ReceiveStream, sequence: number): void;
+  /** The application's callback threw, or its promise was rejected: nobody knows what it has done. */
+  callbackFailed(cause: unknown): void;
   /** Some messages were taken: acknowledgements may be due. */
   settled(): void;
 }
@@ -185,17 +187,17 @@ export class Inbox {
         : batch;
       for (const message of shown) this.#owner.delivering(message);
       this.#busy = true;
-      let result: void | Promise<void> = undefined;
+      let result: void | PromiseLike<void> = undefined;
       try {
         result = onMessages(shown);
       } catch (error) {
-        this.#raise(error);
+        return this.#owner.callbackFailed(error);
       }
-      if (result instanceof Promise) {
-        result.catch((error) => this.#raise(error)).then(() => {
+      if (typeof result?.then === "function") {
+        Promise.resolve(result).then(() => {
           this.#taken(batch, streams);
           this.#handBatch(onMessages);
-        });
+        }).catch((error: unknown) => this.#owner.callbackFailed(error));
         return;
       }
       this.#taken(batch, streams);
@@ -209,12 +211,5 @@ export class Inbox {
       this.#owner.consumed(streams[index], batch[index].sequence);
     }
     this.#owner.settled();
-  }
-
-  /** An error of the application's own code is the application's: it surfaces as any uncaught error does. */
-  #raise(error: unknown): void {
-    queueMicrotask(() => {
-      throw error;
-    });
   }
 }

@@ -9,7 +9,7 @@ import { HOLDING_BYTES } from "../wire/control.ts";
 import { DEPENDENCY_BYTES } from "../wire/limits.ts";
 import { newIncarnation, realEnvironment } from "./environment.ts";
 import { Group } from "./group.ts";
-import type { JoinOptions } from "./options.ts";
+import { checkJoinOptions, type JoinOptions } from "./options.ts";
 import type { TransportHandler } from "./transport.ts";
 
 /** Lives of one member that a heartbeat, or the causes of a message, may name. */
@@ -37,6 +37,7 @@ const LIVES_MAX = FORMER_LIVES_MAX + 1;
  * ```
  */
 export async function join(options: JoinOptions): Promise<Group> {
+  checkJoinOptions(options);
   const limits = completeLimits(options.limits);
   const timing = completeTiming(options.timing);
   const { transport } = options;

@@ -52,6 +52,49 @@ export interface CloseReport {
   readonly untaken: number;
 }
 
+const JOIN_OPTIONS: Record<keyof JoinOptions, string> = {
+  group: "string",
+  name: "string",
+  transport: "object",
+  peers: "object",
+  order: "string",
+  onMessages: "function",
+  limits: "object",
+  timing: "object",
+  trace: "function",
+};
+const REQUIRED_OPTIONS: readonly (keyof JoinOptions)[] = ["group", "name", "transport", "peers"];
+
+/**
+ * Checks what a type checker would have: that nothing is missing, misspelt or of the wrong kind.
+ *
+ * @throws {TuttiError} `InvalidArgument`
+ */
+export function checkJoinOptions(options: JoinOptions): void {
+  const refuse = (text: string): never => {
+    throw new TuttiError("InvalidArgument", `Cannot join: ${text}`);
+  };
+  if (typeof options !== "object" || options === null) {
+    refuse("there are no options; pass group, name, transport and peers");
+  }
+  for (const key of REQUIRED_OPTIONS) if (options[key] === undefined) refuse(`the option ${key} is missing`);
+  for (const [key, value] of Object.entries(options)) {
+    const kind = JOIN_OPTIONS[key as keyof JoinOptions];
+    if (kind === undefined) {
+      refuse(`the option ${key} is unknown; use one of ${Object.keys(JOIN_OPTIONS).join(", ")}`);
+    }
+    if (value !== undefined && (typeof value !== kind || value === null)) {
+      refuse(`the option ${key} is not a ${kind}`);
+    }
+  }
+  if (!Array.isArray(options.peers) || !options.peers.every((peer) => typeof peer === "string")) {
+    refuse("the option peers is not a list of addresses");
+  }
+  if (typeof options.transport.open !== "function" || typeof options.transport.canonical !== "function") {
+    refuse("the option transport is not a transport; pass for example zeromq({ listen })");
+  }
+}
+
 /** Default deadline of `send` and `ready`, in milliseconds. */
 export const DEFAULT_DEADLINE_MS = 30_000;
 /** Default deadline of `close`, in milliseconds. */

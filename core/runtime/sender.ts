@@ -44,7 +44,8 @@ export class Sender {
   #stableSettled = 0;
   /** What was stable when a message was last refused for want of room; -1 when none was since there was progress. */
   #refusedAt = -1;
-  #ended = false;
+  /** Why nothing more is confirmed. */
+  #ended: TuttiError | undefined = undefined;
 
   constructor(context: SenderContext) {
     this.#context = context;
@@ -93,13 +94,9 @@ export class Sender {
   /** Resolves when a message is confirmed by all. */
   whenStable(sequence: number, deadlineAt: number, signal: AbortSignal | undefined): Promise<void> {
     const { machine, driver } = this.#context;
-    const { own, roster, config } = machine.state;
+    const { own, roster } = machine.state;
     if (sequence <= own.stable) return Promise.resolve();
-    if (driver.stopped || this.#ended) {
-      const text =
-        `Cannot confirm message ${sequence}: ${config.name} has left the group; its fate is unknown`;
-      return Promise.reject(new TuttiError("Closed", text));
-    }
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const late = (): TuttiError => {
       const members = roster.labels(own.missing()).join(", ");
       const text =
@@ -143,7 +140,7 @@ export class Sender {
 
   /** Nothing more is confirmed: whoever waits for it is told why. */
   stopConfirming(error: TuttiError): void {
-    this.#ended = true;
+    this.#ended = error;
     this.#confirmations.rejectAll(error);
   }
 

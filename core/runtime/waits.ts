@@ -23,9 +23,16 @@ interface Entry<T> {
   release: () => void;
 }
 
+/** Those that wait on one signal, with what they do. */
+interface Watched<T> {
+  readonly entries: Map<Entry<T>, string>;
+  readonly listener: () => void;
+}
+
 /** A list of waiting callers. */
 export class Waits<T> {
   readonly #entries = new Set<Entry<T>>();
+  readonly #watched = new Map<AbortSignal, Watched<T>>();
 
   /** How many wait. */
   get size(): number {
@@ -37,12 +44,11 @@ export class Waits<T> {
     const { signal, deadlines, deadlineAt } = patience;
     if (signal?.aborted) return reject(aborted(patience.what, signal));
     const entry: Entry<T> = { wait, reject, release: () => {} };
-    const onAbort = (): void => this.#reject(entry, aborted(patience.what, signal as AbortSignal));
     const cancel = deadlines.set(deadlineAt, () => this.#reject(entry, patience.late()));
-    signal?.addEventListener("abort", onAbort, { once: true });
+    const unwatch = signal === undefined ? undefined : this.#watch(signal, entry, patience.what);
     entry.release = () => {
       cancel();
-      signal?.removeEventListener("abort", onAbort);
+      unwatch?.();
     };
     this.#entries.add(entry);
   }
@@ -70,6 +76,29 @@ export class Waits<T> {
   /** Rejects everybody, or those for whom `test` holds. */
   rejectAll(error: unknown, test: (wait: T) => boolean = () => true): void {
     for (const entry of [...this.#entries]) if (test(entry.wait)) this.#reject(entry, error);
+  }
+
+  /** One listener for all that wait on the same signal: thousands of sends may share one. */
+  #watch(signal: AbortSignal, entry: Entry<T>, what: string): () => void {
+    let waiting = this.#watched.get(signal);
+    if (waiting === undefined) {
+      const entries = new Map<Entry<T>, string>();
+      const listener = (): void => {
+        this.#watched.delete(signal);
+        for (const [one, doing] of entries) this.#reject(one, aborted(doing, signal));
+      };
+      waiting = { entries, listener };
+      this.#watched.set(signal, waiting);
+      signal.addEventListener("abort", listener, { once: true });
+    }
+    const { entries, listener } = waiting;
+    entries.set(entry, what);
+    return () => {
+      entries.delete(entry);
+      if (entries.size > 0 || this.#watched.get(signal)?.entries !== entries) return;
+      this.#watched.delete(signal);
+      signal.removeEventListener("abort", listener);
+    };
   }
 
   #remove(entry: Entry<T>): void {

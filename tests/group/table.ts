@@ -6,7 +6,6 @@ import { type Address, hash32, type Incarnation, type MemberName } from "../../c
 import { DEFAULT_LIMITS, DEFAULT_TIMING, type GroupConfig } from "../../core/group/config.ts";
 import type { ControlEvent, Message } from "../../core/group/events.ts";
 import { GroupMachine } from "../../core/group/machine.ts";
-import { EVERYBODY } from "../../core/group/state.ts";
 import type { ReceiveStream } from "../../core/multicast/receive_stream.ts";
 import { Kind } from "../../core/wire/message.ts";
 import { PacketReader } from "../../core/wire/packet_reader.ts";
@@ -140,7 +139,7 @@ export class Table {
       state.destinations.forEach((rank, index) => {
         const bytes = state.packets[index];
         for (const other of this.#names) {
-          const wanted = rank === EVERYBODY
+          const wanted = rank < 0 // EVERYBODY, EVERYBODY_NOW
             ? other !== name
             : address(other) === state.roster.peers[rank].address;
           if (wanted) this.wire.push({ from: name, to: other, bytes: bytes.slice() });

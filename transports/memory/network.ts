@@ -18,7 +18,7 @@ import { Link } from "./link.ts";
 import { realScheduler, type Scheduler } from "./scheduler.ts";
 import { Transit } from "./transit.ts";
 
-const PACKET_BYTES_MAX = 1024 * 1024;
+const PACKET_BYTES_MAX = 16 * 1024 * 1024;
 const HELD_PACKETS_MAX = 100_000;
 const VIRTUAL_REACHABLE_DELAY_MS = 5;
 
@@ -32,7 +32,7 @@ export interface MemoryNetworkOptions {
   readonly faults?: LinkFaults;
   /** Whether its adapters call themselves lossy: say so when faults, cuts or clogs come later. Default: `faults` lose. */
   readonly lossy?: boolean;
-  /** Largest packet in bytes; a larger one is dropped and counted. Default 1 MiB. */
+  /** Largest packet in bytes; a larger one is dropped and counted. Default 16 MiB. */
   readonly packetBytesMax?: number;
   /** Most packets on their way on one link, above which a send is answered `full`. Default unlimited. */
   readonly queuePacketsMax?: number;

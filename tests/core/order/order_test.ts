@@ -105,7 +105,8 @@ test("dependencies name what was released and is not stable", () => {
   a.stable = 4;
   b.released = 3;
   b.stable = 3;
-  assert.equal(order.dependencies([a, b, c]), [0, 100, 5]);
+  assert.equal(order.dependencies([a, b, c], c), [0, 100, 5]);
+  assert.equal(order.dependencies([a, b, c], a), [], "nor the own stream: it is in order anyway");
 });
 
 test("review releases what need wait no longer, and forget drops what is held", () => {
