@@ -140,7 +140,7 @@ export class Sender {
 
   /** Nothing more is confirmed: whoever waits for it is told why. */
   stopConfirming(error: TuttiError): void {
-    this.#ended = error;
+    this.#ended ??= error;
     this.#confirmations.rejectAll(error);
   }
 
