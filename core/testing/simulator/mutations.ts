@@ -164,6 +164,16 @@ export const MUTATIONS: readonly Mutation[] = [
       repair.holder = (stream) => stream.frozen ? undefined : state.roster.peers[stream.rank],
   },
   {
+    name: "one-holder-only",
+    about: "only one of those who hold a dead member's message is ever asked",
+    plant: ({ repair, state: { roster } }) => {
+      repair.holder = (stream) =>
+        [...roster.others()].find((peer) =>
+          (peer.holdingOf(stream.rank, stream.incarnation)?.received ?? 0) > stream.received
+        ) ?? roster.peers[stream.rank];
+    },
+  },
+  {
     name: "forget-when-delivered",
     about: "a receiver forgets what it has delivered before all others have it",
     plant: (machine) =>

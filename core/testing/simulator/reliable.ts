@@ -13,6 +13,8 @@ import type { ScenarioResult } from "./scenario.ts";
 
 /** Longest calm phase, in virtual milliseconds. */
 const CALM_MS_MAX = 60_000;
+/** Length of the calm phase when some members are dead for good, in virtual milliseconds. */
+const CALM_WITH_DEAD_MS = 20_000;
 
 interface Plan {
   readonly size: number;
@@ -20,6 +22,8 @@ interface Plan {
   readonly faultMs: number;
   readonly messagesEach: number;
   readonly crashes: boolean;
+  /** How many members die in the fault phase and never come back. */
+  readonly deadCount: number;
   readonly payloadBytesMax: number;
 }
 
@@ -41,10 +45,18 @@ export function runReliable(seed: number, mutation?: Mutation): ScenarioResult {
     virtualMs: cluster.now,
     messages: cluster.trace.filter((line) => line.e === "send").length,
     deliveries: cluster.trace.filter((line) => line.e === "deliver").length,
-    summary: `${plan.size} members, ${plan.order}, ${plan.crashes ? "crashes" : "no crashes"}`,
+    summary: `${plan.size} members, ${plan.order}, ${plan.crashes ? "crashes" : "no crashes"}${
+      plan.deadCount > 0 ? `, ${plan.deadCount} dead for good` : ""
+    }`,
     violations,
     trace: () =>
-      cluster.format() + `${JSON.stringify({ e: "end", correct: cluster.nodes.map((node) => node.name) })}\n`,
+      cluster.format() +
+      `${
+        JSON.stringify({
+          e: "end",
+          correct: cluster.nodes.filter((node) => node.up).map((node) => node.name),
+        })
+      }\n`,
   };
 }
 
@@ -60,7 +72,12 @@ function runPhases(draw: DrawnCluster): boolean {
   for (const node of cluster.nodes) {
     node.slowMs = 0;
     node.resume();
-    if (!node.up) node.start();
+    if (!node.up && !draw.dead.has(node)) node.start();
+  }
+  if (draw.dead.size > 0) {
+    // Nothing is ever confirmed by the dead, so there is no end to wait for; but the living must come to agree.
+    cluster.run(CALM_WITH_DEAD_MS);
+    return true;
   }
   const settled = cluster.runUntilSettled(CALM_MS_MAX);
   // Former lives are still evened out, and whoever would deliver something twice still can.
@@ -71,6 +88,8 @@ function runPhases(draw: DrawnCluster): boolean {
 /** A cluster whose shape, load and faults are drawn from a seed. */
 class DrawnCluster {
   readonly plan: Plan;
+  /** Members that are dead for good. */
+  readonly dead: Set<SimulatedNode> = new Set();
   readonly cluster: Cluster;
   readonly #random: Random;
 
@@ -87,9 +106,13 @@ class DrawnCluster {
       messagesEach: random.int(10, 80),
       crashes: random.chance(0.7),
       payloadBytesMax: random.pick([20, 200, 20_000]),
+      deadCount: 0,
     };
     const loses = random.chance(0.8);
     const rates = Array.from({ length: this.plan.size }, () => random.between(0.9, 1.1));
+    if (this.plan.size > 2 && random.chance(0.25)) {
+      this.plan = { ...this.plan, deadCount: random.int(1, this.plan.size - 2) };
+    }
     this.cluster = new Cluster({
       size: this.plan.size,
       seed,
@@ -139,6 +162,13 @@ class DrawnCluster {
   scheduleFaults(): void {
     const { plan, cluster } = this;
     const random = this.#random;
+    for (let count = 0; count < plan.deadCount; count++) {
+      const node = random.pick(cluster.nodes);
+      cluster.at(random.between(0, plan.faultMs), () => {
+        node.crash();
+        this.dead.add(node);
+      });
+    }
     const count = random.int(0, 6);
     for (let index = 0; index < count; index++) {
       const time = random.between(0, plan.faultMs);
@@ -190,7 +220,7 @@ class DrawnCluster {
   }
 
   #revive(node: SimulatedNode): void {
-    if (!node.up) node.start();
+    if (!node.up && !this.dead.has(node)) node.start();
   }
 
   /** Answers some messages, so that causes have effects. */
