@@ -92,12 +92,15 @@ class DrawnCluster {
   readonly dead: Set<SimulatedNode> = new Set();
   readonly cluster: Cluster;
   readonly #random: Random;
+  /** Decides who dies for good; a source of its own, so that what else a seed means stays as it was. */
+  readonly #deaths: Random;
 
   constructor(seed: number, mutation: Mutation | undefined) {
     // The plan comes from a source of its own, so that a planted bug meets the same faults as the sound code.
     const sizes = [2, 3, 3, 3, 4, 5, 7];
     const windows = [4, 16, 64, 16_384];
     const random = new Random(seed * 2 + 1);
+    this.#deaths = new Random(seed * 2 + 0x10001);
     this.#random = random;
     this.plan = {
       size: random.pick(sizes),
@@ -110,8 +113,8 @@ class DrawnCluster {
     };
     const loses = random.chance(0.8);
     const rates = Array.from({ length: this.plan.size }, () => random.between(0.9, 1.1));
-    if (this.plan.size > 2 && random.chance(0.25)) {
-      this.plan = { ...this.plan, deadCount: random.int(1, this.plan.size - 2) };
+    if (this.plan.size > 2 && this.#deaths.chance(0.25)) {
+      this.plan = { ...this.plan, deadCount: this.#deaths.int(1, this.plan.size - 2) };
     }
     this.cluster = new Cluster({
       size: this.plan.size,
@@ -163,8 +166,8 @@ class DrawnCluster {
     const { plan, cluster } = this;
     const random = this.#random;
     for (let count = 0; count < plan.deadCount; count++) {
-      const node = random.pick(cluster.nodes);
-      cluster.at(random.between(0, plan.faultMs), () => {
+      const node = this.#deaths.pick(cluster.nodes);
+      cluster.at(this.#deaths.between(0, plan.faultMs), () => {
         node.crash();
         this.dead.add(node);
       });
