@@ -136,7 +136,11 @@ function runOne(
       console.log(`  ${property}: ${text}${line === undefined ? "" : ` (line ${line} of the trace)`}`);
     }
     if (file !== undefined) {
-      writeFileSync(file, result.trace());
+      try {
+        writeFileSync(file, result.trace());
+      } catch (error) {
+        throw new UsageError(`--trace cannot be written: ${(error as Error).message}`);
+      }
       console.log(`  trace: ${file}`);
     }
     console.log(
@@ -169,6 +173,15 @@ function main(args: readonly string[]): number {
   const seeds = whole("seeds", options.seeds ?? (hunting ? "500" : "200"), 1);
   const from = whole("from", options.from ?? "1", 0);
   if (options.trace !== undefined && options.seed === undefined) throw new UsageError("--trace needs --seed");
+  if (!Number.isSafeInteger(from + seeds)) {
+    throw new UsageError(`--from is '${options.from}'; use a smaller one`);
+  }
+  if (options.seed !== undefined && (options.seeds !== undefined || options.from !== undefined)) {
+    throw new UsageError("--seed is one seed; leave out --seeds and --from");
+  }
+  if (options.mutations === true && (options.seed !== undefined || options.mutation !== undefined)) {
+    throw new UsageError("--mutations plants every bug in turn; leave out --seed and --mutation");
+  }
   if (options.mutations === true) {
     let found = 0;
     for (const { name } of MUTATIONS) if (hunt(scenarios, name, from, seeds, false)) found++;

@@ -1,4 +1,4 @@
-/** The memory network: the shared conformance suite without faults, and what only this network can do (hardening, section F). */
+/** The memory network: the shared conformance suite without faults, and what only this network can do . */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { TuttiError } from "../../core/base/errors.ts";

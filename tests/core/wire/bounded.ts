@@ -1,7 +1,7 @@
 /** Calls that must not hold up the event loop. */
 import * as assert from "uvu/assert";
 
-/** Longest time that one call on hostile input may take, in milliseconds (hardening, section H). */
+/** Longest time that one call on hostile input may take, in milliseconds . */
 export const STALL_MS = 50;
 
 /**
