@@ -13,6 +13,8 @@ import type { PacketReader } from "../wire/packet_reader.ts";
 import type { Peer } from "./roster.ts";
 import type { GroupState } from "./state.ts";
 
+const EARLIER_LIFE = "it is an earlier life";
+
 /** Greets members and judges their greetings. */
 export class Handshake {
   readonly #state: GroupState;
@@ -194,7 +196,7 @@ export class Handshake {
         return `its name, ${hello.name}, is in use at ${other.address}`;
       }
     }
-    if (reader.a < peer.incarnation) return `it is an earlier life (${reader.a}) than the one known here`;
+    if (reader.a < peer.incarnation) return `${EARLIER_LIFE} (${reader.a}) than the one known here`;
     return "";
   }
 
@@ -202,7 +204,7 @@ export class Handshake {
     const { counters, unicast } = this.#state;
     counters.refused++;
     // A greeting of a life that is over may just have been late: nothing is wrong with how its member is configured.
-    if (incarnation >= peer.incarnation) {
+    if (!reason.startsWith(EARLIER_LIFE)) {
       this.#state.warn("refused-peer", `${hello.name} at ${hello.address} is refused: ${reason}`);
     }
     const body = encodeRefusal({ reason, incarnation });
