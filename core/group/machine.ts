@@ -121,7 +121,7 @@ export class GroupMachine {
 
   /** The application has taken a message of a stream, and all before it. */
   consumed(stream: ReceiveStream, sequence: number): void {
-    stream.delivered = sequence;
+    if (sequence > stream.delivered) stream.delivered = sequence;
     if (stream === this.state.loopback) {
       this.state.own.acknowledge(this.state.roster.self.rank, sequence, sequence);
     }

@@ -73,10 +73,12 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
       progress = false;
       for (const [stream, queue] of this.#queues) {
         let count = 0;
-        while (count < queue.length && this.satisfied(stream, queue[count].dependencies)) {
-          stream.released = queue[count].sequence;
-          this.#release(stream, queue[count].message);
-          count++;
+        for (; count < queue.length; count++) {
+          const { sequence, message, dependencies } = queue[count];
+          if (sequence <= stream.released) continue; // the stream has learnt to start behind it: a former life had it
+          if (!this.satisfied(stream, dependencies)) break;
+          stream.released = sequence;
+          this.#release(stream, message);
         }
         if (count === 0) continue;
         progress = true;

@@ -36,7 +36,7 @@ const RUN_MS_MAX = 60_000;
 // deno-fmt-ignore
 const REGRESSION_SEEDS: readonly number[] = [
   6, 28, 32, 92, 102, 117, 233, 236, 313, 314, 411, 453, 474, 521, 578, 590, 868, 883, 1023, 1452, 1468, 1631, 1783,
-  1978, 3695, 6133, 6214, 6235, 7259, 9704,
+  1978, 3695, 6133, 6214, 6235, 7259, 9704, 20391,
 ];
 
 function scenario(name: string): Scenario {

@@ -22,7 +22,8 @@ export function fifo(history: History): Violation[] {
 function checkTenure(tenure: Tenure, lifeCount: number, findings: Findings): void {
   /** The highest sequence delivered of each sending life. */
   const highest: (Message | undefined)[] = new Array(lifeCount);
-  for (const { message, index } of tenure.deliveries) {
+  const replayed = new Set<number>();
+  for (const { message, index, line } of tenure.deliveries) {
     const { m, life, sequence } = message!;
     const before = highest[life.slot];
     if (before !== undefined && sequence < before.sequence) {
@@ -30,7 +31,12 @@ function checkTenure(tenure: Tenure, lifeCount: number, findings: Findings): voi
       continue;
     }
     highest[life.slot] = message;
-    if (before === undefined && tenure.joined) continue;
+    // A node that joined starts where it starts. What it replays of a former life of its own may end anywhere: that life
+    // had what follows as well.
+    const fresh = before === undefined || replayed.has(life.slot);
+    if (line.replay) replayed.add(life.slot);
+    else replayed.delete(life.slot);
+    if (fresh && tenure.joined) continue;
     for (let skipped = before?.sequence ?? 0; skipped < sequence - 1; skipped++) {
       const missing = life.sent[skipped];
       if (missing.failed) continue;
