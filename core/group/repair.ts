@@ -5,8 +5,8 @@
  *   acknowledgement (so a lost one does no harm, W4); to the others it says who can serve what.
  * - A NAK goes to the sender first, and to other holders when the sender is silent or gone.
  * - When a member has started a new life, what it sent in the former one is evened out: each member fetches what any
- *   other one holds of it. The former life is *settled* for a member once all that are heard report the same
- *   received-through mark and take nothing new of it. Until then, for `settleMs` at the most, the new life's messages
+ *   other one holds of it. The former life is *even* at a member once all that are heard report the same
+ *   received-through mark and take nothing new of it, and settled once all have delivered it. Until then, for `settleMs` at the most, the new life's messages
  *   wait, so that a sender's messages keep their order over a restart too.
  */
 import { invariant } from "../base/errors.ts";
@@ -118,7 +118,6 @@ export class Repair {
       state.counters.malformed++;
       return;
     }
-    if (reader.a < peer.holdingsAt) return; // overtaken by a newer one
     peer.holdings = holdings;
     peer.holdingsAt = reader.a;
     if (peer.stream !== undefined) {
