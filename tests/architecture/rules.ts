@@ -18,9 +18,10 @@ const CORE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   multicast: ["base", "wire", "clock"],
   order: ["base", "wire", "clock"],
   membership: ["base", "wire", "clock"],
-  group: ["base", "wire", "clock", "multicast", "order", "membership"],
-  runtime: ["base", "wire", "clock", "multicast", "order", "membership", "group"],
-  testing: ["base", "wire", "clock", "multicast", "order", "membership", "group", "runtime"],
+  election: ["base", "wire", "clock"],
+  group: ["base", "wire", "clock", "multicast", "order", "membership", "election"],
+  runtime: ["base", "wire", "clock", "multicast", "order", "membership", "election", "group"],
+  testing: ["base", "wire", "clock", "multicast", "order", "membership", "election", "group", "runtime"],
 };
 
 /** What transports may import of `core/`: a file, or a folder. */
