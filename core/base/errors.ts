@@ -21,9 +21,16 @@ export type TuttiErrorCode =
   | "Aborted"
   /** The group was closed, by this process. */
   | "Closed"
-  /** A peer refused this member: another group, another member list, another protocol version, a name in use. */
+  /**
+   * This process is not a member of a view, or hears no quorum of it: it is on the smaller side of a partition, or the others
+   * are gone. The message was certainly not sent.
+   */
+  | "NotPrimary"
+  /** This member was evicted while it was alive. The text says whether the message is lost or its fate is unknown. */
+  | "Excluded"
+  /** A peer refused this member: another group, another configuration, another protocol version, a name in use. */
   | "Refused"
-  /** The application's `onMessages` threw. The member stops, and what it was handed counts as not taken. */
+  /** A callback of the application threw. The member stops, and what it was handed counts as not taken. */
   | "CallbackFailed"
   /** A newer process with the same name took this member's place. */
   | "Replaced"

@@ -9,6 +9,7 @@ import {
   MEMBERS_MAX,
   NAME_BYTES_MAX,
 } from "../base/ids.ts";
+import type { ElectionName } from "../election/mod.ts";
 import type { OrderName } from "../wire/control.ts";
 
 /** Bounds of memory and of packets. All in bytes or counts of messages. */
@@ -23,6 +24,13 @@ export interface Limits {
   readonly bundleBytes: number;
   /** Most events other than messages that wait for the application. 16 to 100,000. Default 1,024. */
   readonly eventsMax: number;
+  /** Largest snapshot that is taken from or given to a member that joins, in bytes. 1 KiB to 1 GiB. Default 256 MiB. */
+  readonly snapshotBytesMax: number;
+  /**
+   * Most bytes of messages that are kept for a member while it joins; one that needs more starts over. 64 KiB to 1 GiB.
+   * Default 64 MiB.
+   */
+  readonly tailBytesMax: number;
 }
 
 /** Times in milliseconds. */
@@ -31,8 +39,27 @@ export interface Timing {
   readonly heartbeatMs: number;
   /** Between two greetings to a member that has not answered yet. 10 to 60,000. Default 100. */
   readonly helloMs: number;
-  /** A member not heard for so long is reported `down`. 50 to 600,000. Default 2,000. */
-  readonly downMs: number;
+  /** A member that is silent for less is never suspected. 50 to 600,000. Default 1,200. */
+  readonly suspectMinMs: number;
+  /** A member that is silent for longer is always suspected. 50 to 600,000. Default 5,000. */
+  readonly suspectMaxMs: number;
+  /**
+   * Between the two bounds, how improbable a silence must be, given the intervals between what was heard before: it is
+   * suspected when its probability is below 10 to the power of minus `phi`. 1 to 100. Default 8.
+   */
+  readonly phi: number;
+  /** One that is suspected by a single member only is evicted after so long. 100 to 3,600,000. Default 10,000. */
+  readonly confirmMs: number;
+  /** A member that holds up a sender for so long is evicted. 100 to 3,600,000; `Infinity` for never. Default 10,000. */
+  readonly slowMs: number;
+  /** How long a proposer waits for members that are not suspected, once a quorum has answered. 1 to 60,000. Default 250. */
+  readonly collectMs: number;
+  /** A view change that is not finished by then is started again. 10 to 600,000. Default 1,000. */
+  readonly changeMs: number;
+  /** How long a leader waits for more members to join once one is ready. 0 to 60,000. Default 50. */
+  readonly gatherMs: number;
+  /** How long a step of an election waits for an answer. 1 to 60,000. Default 150. */
+  readonly electionMs: number;
   /** Longest time that an acknowledgement waits for company. 0 to 1,000. Default 5. */
   readonly ackDelayMs: number;
   /** Shortest delay before a gap is asked for. 0 to 10,000. Default 2. */
@@ -43,8 +70,6 @@ export interface Timing {
   readonly nakBackoffMaxMs: number;
   /** First announcement of the last sequence after a burst ends. 1 to 10,000. Default 25. */
   readonly announceMs: number;
-  /** How long the messages of a restarted member wait for the rest of its former life. 0 to 60,000. Default 2,000. */
-  readonly settleMs: number;
 }
 
 /** Everything that a group machine is told at birth. */
@@ -57,8 +82,15 @@ export interface GroupConfig {
   readonly address: Address;
   /** This life's number: higher than that of any former life. */
   readonly incarnation: Incarnation;
-  /** The configured members, this one included, in the order of members. */
-  readonly members: readonly Address[];
+  /** Addresses of processes that may be members already, or want to be; the own one is not among them. */
+  readonly seeds: readonly Address[];
+  /**
+   * How many of the seeds and this process must be there, and in no group, before a group is founded; 0 to only ever join
+   * one that exists.
+   */
+  readonly expect: number;
+  /** Who should lead. */
+  readonly election: ElectionName;
   /** Order of delivery. */
   readonly order: OrderName;
   /** Bounds. */
@@ -78,19 +110,28 @@ export const DEFAULT_LIMITS: Limits = {
   windowBytes: 8 * 1024 * 1024,
   bundleBytes: 64 * 1024,
   eventsMax: 1024,
+  snapshotBytesMax: 256 * 1024 * 1024,
+  tailBytesMax: 64 * 1024 * 1024,
 };
 
 /** The default times. */
 export const DEFAULT_TIMING: Timing = {
   heartbeatMs: 200,
   helloMs: 100,
-  downMs: 2000,
+  suspectMinMs: 1200,
+  suspectMaxMs: 5000,
+  phi: 8,
+  confirmMs: 10_000,
+  slowMs: 10_000,
+  collectMs: 250,
+  changeMs: 1000,
+  gatherMs: 50,
+  electionMs: 150,
   ackDelayMs: 5,
   nakDelayMinMs: 2,
   nakDelayMaxMs: 15,
   nakBackoffMaxMs: 500,
   announceMs: 25,
-  settleMs: 2000,
 };
 
 const LIMIT_BOUNDS: Record<keyof Limits, readonly [number, number]> = {
@@ -99,18 +140,27 @@ const LIMIT_BOUNDS: Record<keyof Limits, readonly [number, number]> = {
   windowBytes: [64 * 1024, 1024 * 1024 * 1024],
   bundleBytes: [1200, 1024 * 1024],
   eventsMax: [16, 100_000],
+  snapshotBytesMax: [1024, 1024 * 1024 * 1024],
+  tailBytesMax: [64 * 1024, 1024 * 1024 * 1024],
 };
 
 const TIMING_BOUNDS: Record<keyof Timing, readonly [number, number]> = {
   heartbeatMs: [10, 60_000],
   helloMs: [10, 60_000],
-  downMs: [50, 600_000],
+  suspectMinMs: [50, 600_000],
+  suspectMaxMs: [50, 600_000],
+  phi: [1, 100],
+  confirmMs: [100, 3_600_000],
+  slowMs: [100, Infinity],
+  collectMs: [1, 60_000],
+  changeMs: [10, 600_000],
+  gatherMs: [0, 60_000],
+  electionMs: [1, 60_000],
   ackDelayMs: [0, 1000],
   nakDelayMinMs: [0, 10_000],
   nakDelayMaxMs: [1, 10_000],
   nakBackoffMaxMs: [10, 60_000],
   announceMs: [1, 10_000],
-  settleMs: [0, 60_000],
 };
 
 function complete<T extends object>(
@@ -166,15 +216,17 @@ export function completeTiming(given: Partial<Timing> | undefined): Timing {
       `Cannot join: timing.nakDelayMaxMs is ${timing.nakDelayMaxMs}; use at least nakDelayMinMs, ${timing.nakDelayMinMs}`,
     );
   }
-  if (timing.downMs < 2 * timing.heartbeatMs) {
-    throw new TuttiError(
-      "InvalidArgument",
-      `Cannot join: timing.downMs is ${timing.downMs}; use at least twice heartbeatMs, ${
-        2 * timing.heartbeatMs
-      }`,
-    );
-  }
+  atLeast("suspectMinMs", timing.suspectMinMs, "twice heartbeatMs", 2 * timing.heartbeatMs);
+  atLeast("suspectMaxMs", timing.suspectMaxMs, "suspectMinMs", timing.suspectMinMs);
   return timing;
+}
+
+function atLeast(name: string, value: number, bound: string, least: number): void {
+  if (value >= least) return;
+  throw new TuttiError(
+    "InvalidArgument",
+    `Cannot join: timing.${name} is ${value}; use at least ${bound}, ${least}`,
+  );
 }
 
 /**
@@ -195,10 +247,17 @@ export function checkConfig(config: GroupConfig): void {
       `Cannot join: the member's name is ${quote(config.name)}; ${rule(NAME_BYTES_MAX)}`,
     );
   }
-  if (config.members.length > MEMBERS_MAX) {
+  if (config.seeds.length >= MEMBERS_MAX) {
     throw new TuttiError(
       "InvalidArgument",
-      `Cannot join: the list has ${config.members.length} members; use at most ${MEMBERS_MAX}`,
+      `Cannot join: there are ${config.seeds.length} peers; use at most ${MEMBERS_MAX - 1}`,
+    );
+  }
+  const { expect, seeds } = config;
+  if (!Number.isInteger(expect) || expect < 0 || expect > seeds.length + 1) {
+    throw new TuttiError(
+      "InvalidArgument",
+      `Cannot join: expect is ${expect}; use 0 to ${seeds.length + 1}, the number of peers and this process`,
     );
   }
   if (!Number.isSafeInteger(config.incarnation) || config.incarnation <= 0) {

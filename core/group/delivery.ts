@@ -3,17 +3,17 @@
  */
 import { copyBytes } from "../base/bytes.ts";
 import { invariant } from "../base/errors.ts";
+import type { Incarnation } from "../base/ids.ts";
 import { CausalOrder } from "../order/causal.ts";
 import { FifoOrder } from "../order/fifo.ts";
 import type { HoldBack } from "../order/hold_back.ts";
+import type { Member } from "../membership/view.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { DEPENDENCY_BYTES, LAMPORT_JUMP_MAX } from "../wire/limits.ts";
 import { Kind, readU64 } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import { decodeValue, UNDECODABLE } from "../wire/value.ts";
-import type { Incarnation, MemberName } from "../base/ids.ts";
 import { Message } from "./events.ts";
-import type { Peer } from "./roster.ts";
 import type { GroupState } from "./state.ts";
 
 const NONE: readonly number[] = [];
@@ -21,16 +21,17 @@ const NONE: readonly number[] = [];
 /** Hands streams to the order stage, and takes what it releases. */
 export class Delivery {
   readonly order: HoldBack<ReceiveStream, Message>;
+  /** Told of every message that is released. */
+  tap: ((stream: ReceiveStream, message: Message) => void) | undefined = undefined;
   readonly #state: GroupState;
   readonly #reader = new PacketReader();
 
   constructor(state: GroupState) {
     this.#state = state;
-    state.forget = (stream) => this.order.forget(stream);
     const release = (stream: ReceiveStream, message: Message): void => this.release(stream, message);
     this.order = state.config.order === "fifo" ? new FifoOrder(release) : new CausalOrder(
       release,
-      (stream, rank, incarnation, sequence) => this.isReleased(stream, rank, incarnation, sequence),
+      (_stream, rank, incarnation, sequence) => this.isReleased(rank, incarnation, sequence),
     );
   }
 
@@ -41,9 +42,10 @@ export class Delivery {
     if (stream.handed < stream.received) this.handHeld(stream);
   }
 
-  /** Hands over whatever is contiguous and was not handed over yet, from the packets held. */
+  /** Hands over whatever is contiguous, may be delivered in this view, and was not handed over yet, from the packets held. */
   handHeld(stream: ReceiveStream): void {
-    while (stream.handed < stream.received) {
+    const last = Math.min(stream.received, stream.through);
+    while (stream.handed < last) {
       const packet = stream.store.find(stream.handed + 1);
       invariant(packet !== undefined, () => `sequence ${stream.handed + 1} was received but is not held`);
       // The application may write into what it gets; what is held must stay as it was sent.
@@ -65,10 +67,16 @@ export class Delivery {
 
   /** Takes a message from the order stage: it is delivered next. */
   release(stream: ReceiveStream, message: Message): void {
-    const { clock, deliveries, deliveryStreams, counters } = this.#state;
+    this.put(stream, message);
+    this.tap?.(stream, message);
+  }
+
+  /** Delivers a message. @param stream `undefined` for one that came with a state transfer. */
+  put(stream: ReceiveStream | undefined, message: Message): void {
+    const { clock, outputs, outputStreams, counters } = this.#state;
     message.clock = message.own ? message.lamport : clock.observe(message.lamport);
-    deliveries.push(message);
-    deliveryStreams.push(stream);
+    outputs.push(message);
+    outputStreams.push(stream);
     counters.messagesDelivered++;
   }
 
@@ -78,42 +86,22 @@ export class Delivery {
   }
 
   /**
-   * Whether a message, on which one of `dependent` depends, was released here or need not be.
+   * Whether a message on which another one of this view depends was released here.
    *
-   * Whoever sent the dependent message had delivered the other one, and keeps it until all have it. If that sender is
-   * gone as well, others may hold it, and list it in their heartbeats. If nobody does, it is lost, and so is what depends
-   * on it: it stays held back for good, here as everywhere.
+   * What was sent in an earlier view was delivered before this one began, so it is never waited for.
    */
-  isReleased(dependent: ReceiveStream, rank: number, incarnation: number, sequence: number): boolean {
-    const { roster } = this.#state;
-    const peer = roster.peers[rank];
-    if (peer === undefined) return true; // no honest member names it
-    const stream = peer.streamOf(incarnation);
-    if (stream !== undefined) return stream.released >= sequence;
-    if (incarnation <= peer.doneThrough) return true; // given up here
-    if (incarnation > peer.incarnation) return false;
-    for (const other of roster.others()) {
-      if (!other.up) continue;
-      // Its stream is about to be opened here.
-      if (other.holdingOf(rank, incarnation) !== undefined) return false;
-      if (!other.knowsLife(rank, peer.incarnation)) return false;
-    }
-    // Nobody does. One that is gone may have been the last; a sender that lives, and had nothing to say of it after it sent
-    // the dependent message, had it confirmed by all before.
-    const sender = roster.peers[dependent.rank];
-    return !dependent.frozen && sender.up && sender.holdingsAt > dependent.released;
+  isReleased(rank: number, incarnation: number, sequence: number): boolean {
+    const stream = this.#state.roster?.peers[rank]?.stream;
+    if (stream === undefined || stream.incarnation !== incarnation) return true; // no honest member names it
+    return stream.released >= sequence;
   }
 
-  #handPacket(stream: ReceiveStream, reader: PacketReader): void {
-    const peer = this.#state.roster.peers[stream.rank];
-    while (reader.next()) {
-      if (reader.kind !== Kind.data || !this.isNext(stream, reader.a)) continue;
-      stream.handed = reader.a;
-      this.#handMessage(stream, peer, reader);
-    }
-  }
-
-  #handMessage(stream: ReceiveStream, peer: Peer, reader: PacketReader): void {
+  /**
+   * Makes the message under a reader's cursor.
+   *
+   * @param incarnation The life that sent it.
+   */
+  message(sender: Member, incarnation: Incarnation, reader: PacketReader, own: boolean): Message {
     const { counters, clock } = this.#state;
     let lamport = reader.b;
     let value = decodeValue(reader.flags, reader.bytes, reader.payloadStart, reader.bodyEnd);
@@ -124,17 +112,21 @@ export class Delivery {
     if (value === UNDECODABLE) {
       // Its place in the stream counts all the same, here as at every other member; the application never sees it.
       counters.undecodable++;
-      this.#state.warn("undecodable", `${peer.label} sent a value that cannot be decoded`);
+      this.#state.warn("undecodable", `${sender.name} sent a value that cannot be decoded`);
     }
-    const message = new Message(
-      peer.name as MemberName,
-      stream.incarnation as Incarnation,
-      reader.a,
-      lamport,
-      value,
-      stream === this.#state.loopback,
-    );
-    this.order.offer(stream, reader.a, message, reader.count === 0 ? NONE : readDependencies(reader));
+    return new Message(sender.name, incarnation, reader.a, lamport, value, own);
+  }
+
+  #handPacket(stream: ReceiveStream, reader: PacketReader): void {
+    const peer = this.#state.view.peers[stream.rank];
+    while (reader.next()) {
+      if (reader.kind !== Kind.data || !this.isNext(stream, reader.a)) continue;
+      if (reader.a > stream.through) return;
+      stream.handed = reader.a;
+      const own = stream === this.#state.loopback;
+      const message = this.message(peer.member, peer.incarnation, reader, own);
+      this.order.offer(stream, reader.a, message, reader.count === 0 ? NONE : readDependencies(reader));
+    }
   }
 }
 

@@ -1,6 +1,8 @@
 /** What a group tells the application. */
-import type { Address, Incarnation, MemberName } from "../base/ids.ts";
-import type { View } from "../membership/view.ts";
+import type { Incarnation, MemberName } from "../base/ids.ts";
+import type { ElectionName } from "../election/mod.ts";
+import type { Departure, Member, View } from "../membership/view.ts";
+import type { Departed } from "./roster.ts";
 
 /** Names one message for good: no two messages of a group ever have the same, not even after a restart (W16). */
 export function messageId(sender: string, incarnation: number, sequence: number): string {
@@ -55,28 +57,67 @@ export class Message {
   }
 }
 
-/** A view was installed: the configured list, once every member of it has been heard. */
+/** A view was installed: everything that comes after it was delivered in it. */
 export interface ViewEvent {
   /** Tells it from other events. */
   readonly type: "view";
   /** The view. */
   readonly view: View;
+  /** Members that were not in the view before; all but this one in its first view. */
+  readonly joined: readonly Member[];
+  /** Members of the view before that are not in this one, and why. */
+  readonly departed: readonly Departed[];
 }
 
-/** A member is heard and has answered (`up`), was not heard for `downMs` (`down`), or said that it leaves (`left`). */
-export interface PeerEvent {
+/** Somebody leads the present view, which is the epoch. Follows its `view` event. */
+export interface LeaderEvent {
   /** Tells it from other events. */
-  readonly type: "up" | "down" | "left";
+  readonly type: "leader";
+  /** Number of the view. */
+  readonly epoch: number;
+  /** Who leads. */
+  readonly leader: Member;
+  /** Whether it is this member. */
+  readonly own: boolean;
+}
+
+/** An election has ended here: somebody should propose the next view. Whether it does, and leads, the view decides. */
+export interface ElectionEvent {
+  /** Tells it from other events. */
+  readonly type: "election";
+  /** The view in which it was held. */
+  readonly epoch: number;
+  /** How. */
+  readonly strategy: ElectionName;
+  /** Who was elected. */
+  readonly winner: MemberName;
+  /** Messages that this member sent for it. */
+  readonly messages: number;
+}
+
+/** A member has been silent for too long (`suspected`), or is heard again (`trusted`). Only a view evicts it. */
+export interface SuspicionEvent {
+  /** Tells it from other events. */
+  readonly type: "suspected" | "trusted";
   /** The member. */
-  readonly member: MemberName;
-  /** Where it is reached. */
-  readonly address: Address;
-  /** Which life of it. */
+  readonly member: Member;
+}
+
+/** This member was evicted while it was alive. It joins again by itself, as a new life, by a state transfer. */
+export interface EvictedEvent {
+  /** Tells it from other events. */
+  readonly type: "evicted";
+  /** The life that is over. */
   readonly incarnation: Incarnation;
-  /** For `up`: whether it is a new life of a member that was heard before. */
-  readonly restarted: boolean;
-  /** Own messages that it has not confirmed. */
-  readonly unconfirmed: number;
+  /** Number of the last view of which it was a member. */
+  readonly view: number;
+  /** Why, if it is known. */
+  readonly reason: Departure | undefined;
+  /**
+   * The last own message of that life that the group delivers; later ones are lost. `undefined` when that is not known: then
+   * the fate of those that were not confirmed is unknown.
+   */
+  readonly deliveredThrough: number | undefined;
 }
 
 /** Messages were sent again to a member that asked for them. */
@@ -93,14 +134,25 @@ export interface RetryEvent {
   readonly count: number;
 }
 
-/** The send window is full because of members that do not confirm; `send` waits. */
+/**
+ * Sending is held up. `minority`: a quorum of the view is not heard, and whatever happens on the other side of a partition,
+ * this side stops. `window`: the send window is full because of members that do not confirm.
+ */
 export interface BlockedEvent {
   /** Tells it from other events. */
   readonly type: "blocked";
-  /** Names (or addresses, if never heard) of the members waited for. */
+  /** Why. */
+  readonly reason: "minority" | "window";
+  /** Names of the members waited for. */
   readonly members: readonly string[];
   /** Own messages awaiting confirmation. */
   readonly pending: number;
+}
+
+/** A quorum of the view is heard again. */
+export interface UnblockedEvent {
+  /** Tells it from other events. */
+  readonly type: "unblocked";
 }
 
 /** Something that a person should look at; the group goes on. */
@@ -115,7 +167,9 @@ export interface WarningEvent {
     | "foreign-group"
     | "foreign-version"
     | "undecodable"
-    | "abandoned"
+    | "transfer"
+    | "another-group"
+    | "clock"
     | "transport";
   /** For people. */
   readonly text: string;
@@ -124,7 +178,38 @@ export interface WarningEvent {
 }
 
 /** Every event but messages. */
-export type ControlEvent = ViewEvent | PeerEvent | RetryEvent | BlockedEvent | WarningEvent;
+export type ControlEvent =
+  | ViewEvent
+  | LeaderEvent
+  | ElectionEvent
+  | SuspicionEvent
+  | EvictedEvent
+  | RetryEvent
+  | BlockedEvent
+  | UnblockedEvent
+  | WarningEvent;
 
 /** Everything that iterating a group yields. */
 export type GroupEvent = Message | ControlEvent;
+
+/** The application's state as of this point is wanted: everything before was delivered, nothing after. */
+export interface SnapshotPoint {
+  /** Tells it from events. */
+  readonly type: "snapshot";
+  /** For whom. */
+  readonly transfer: number;
+}
+
+/** The application's state is to be replaced: this member starts from it. */
+export interface RestorePoint {
+  /** Tells it from events. */
+  readonly type: "restore";
+  /** What the snapshot of another member was; `undefined` when its application keeps none. */
+  readonly snapshot: Uint8Array | undefined;
+}
+
+/** What a machine puts out in the order of delivery, but for messages. */
+export type Delivered = ControlEvent | SnapshotPoint | RestorePoint;
+
+/** Everything that a machine puts out in the order of delivery. */
+export type GroupOutput = Message | Delivered;

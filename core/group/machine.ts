@@ -1,75 +1,124 @@
 /**
- * The group machine: reliable, ordered multicast among the members of a view, as a plain synchronous state machine.
+ * The group machine: reliable, ordered multicast among the members of agreed views, as a plain synchronous state machine.
  *
  * It takes inputs - a packet, a value to send, the application's progress, the time - and collects outputs: packets,
  * messages and events for the application, the next deadline. No sockets, timers, promises or clocks: a driver owns
  * those, be it a process or a simulator.
  *
- * Guarantees (fault model: crash and restart without disk, pauses, loss, duplication, reordering and delay of packets;
- * no lies): integrity, per-life FIFO without gaps, agreement among members that stay up, validity once all are
- * reachable, causal order where configured. A receipt's message was delivered to the application of every member.
+ * Guarantees (fault model: crash and restart, pauses, partitions, loss, duplication, reordering and delay of packets; no
+ * lies): one sequence of views; members that move together from one view to the next delivered the same messages in it;
+ * integrity, FIFO without gaps, causal order where configured; at most one leader for each view.
  */
 import { copyBytes } from "../base/bytes.ts";
 import type { Address } from "../base/ids.ts";
+import type { Departure } from "../membership/view.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
-import { DEPENDENCY_BYTES, MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES } from "../wire/limits.ts";
+import { parseHeartbeat } from "../wire/heartbeat.ts";
+import {
+  DEPENDENCY_BYTES,
+  MESSAGE_HEADER_BYTES,
+  OBSERVER_RANK,
+  PACKET_HEADER_BYTES,
+} from "../wire/limits.ts";
 import { type Encoding, Kind, readU64, writeU64 } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
+import { Admission } from "./admission.ts";
 import { checkConfig, type GroupConfig } from "./config.ts";
 import { Delivery } from "./delivery.ts";
-import type { PeerEvent } from "./events.ts";
-import { Handshake } from "./handshake.ts";
+import { Giving } from "./giving.ts";
+import { Membership, nextLife } from "./membership.ts";
 import { Repair } from "./repair.ts";
-import type { Peer } from "./roster.ts";
-import { CONFIGURED_VIEW, EVERYBODY, EVERYBODY_NOW, GroupState } from "./state.ts";
+import type { Peer, Roster } from "./roster.ts";
+import { EVERYBODY, EVERYBODY_NOW, GroupState } from "./state.ts";
+import { Taking } from "./taking.ts";
+import { Watch } from "./watch.ts";
 
 /** One member of a group. */
 export class GroupMachine {
   /** What the parts share; outputs are collected here. */
   readonly state: GroupState;
-  /** Greetings. */
-  readonly handshake: Handshake;
-  /** Heartbeats, NAKs and their answers. */
-  readonly repair: Repair;
   /** The way to the application. */
   readonly delivery: Delivery;
+  /** Heartbeats, NAKs and their answers. */
+  readonly repair: Repair;
+  /** Suspicion, quorum and lease. */
+  readonly watch: Watch;
+  /** View changes. */
+  readonly membership: Membership;
+  /** State for joiners. */
+  readonly giving: Giving;
+  /** State on the way in. */
+  readonly taking: Taking;
+  /** Greetings. */
+  readonly admission: Admission;
 
   readonly #reader = new PacketReader();
   #openFirst = 0;
   #ownPackets: Uint8Array[] = [];
   #markedStable = 0;
-  #viewTold = false;
-  #wantsRoom = false;
-  #blockedTold = 0;
+  #now = 0;
 
   /** @throws {TuttiError} `InvalidArgument` */
   constructor(config: GroupConfig) {
     checkConfig(config);
-    this.state = new GroupState(config);
-    this.delivery = new Delivery(this.state);
-    this.handshake = new Handshake(this.state);
-    this.repair = new Repair(this.state);
+    const state = new GroupState(config);
+    this.state = state;
+    this.delivery = new Delivery(state);
+    this.repair = new Repair(state);
+    this.watch = new Watch(state, this.repair);
+    this.giving = new Giving(state, this.delivery);
+    this.membership = new Membership(state, this.delivery, this.repair, this.watch, {
+      settle: () => this.#settle(),
+      candidates: () => this.admission.candidates(this.#now),
+      gathering: (now) => this.admission.gathering(now),
+      arrive: () => {
+        if (state.phase === "joining") this.taking.arrive();
+      },
+      installed: (view, bases) => {
+        const before = this.membership.archive?.roster.view.members ?? [];
+        this.admission.installed(view, this.#now);
+        this.admission.departed(
+          before.filter(({ address }) => view.members.every((member) => member.address !== address)),
+          this.#now,
+        );
+        this.giving.installed(view, bases, this.#now);
+        this.#markedStable = state.own.stable;
+      },
+      excluded: (reason, through) => this.#excluded(reason, through),
+    });
+    this.taking = new Taking(state, this.delivery, this.membership);
+    this.admission = new Admission(state, this.membership, this.taking, this.giving, {
+      excluded: () => this.#excluded(undefined, undefined),
+      found: () => this.membership.found(this.#now),
+    });
+    this.admission.start();
   }
 
   /** Bytes of a message on the wire beyond its payload, dependencies aside. */
   static readonly OVERHEAD_BYTES: number = PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES;
 
+  /** Number of the present view; 0 while this is no member. */
+  get viewNumber(): number {
+    const { phase, roster } = this.state;
+    return phase === "member" ? roster?.number ?? 0 : 0;
+  }
+
   /**
    * Sends a value to all members, this one included.
    *
    * @param payload Copied before the call returns. At most `messageBytesMax` bytes; the caller has checked.
-   * @returns Its sequence, or 0 when the send window has no room.
+   * @returns Its sequence, or 0 when it cannot be sent now: the send window has no room, or the next view is not there yet.
    */
   send(encoding: Encoding, payload: Uint8Array): number {
     const { state } = this;
-    const { own, multicast } = state;
-    const dependencies = this.delivery.order.dependencies(state.roster.streams, state.loopback);
+    const { own, multicast, roster } = state;
+    if (!state.active || state.blocked || state.leaving || roster === undefined) return 0;
+    const dependencies = this.delivery.order.dependencies(roster.streams, state.loopback);
     const count = dependencies.length / 3;
     const bodyBytes = count * DEPENDENCY_BYTES + payload.length;
     const messageBytes = MESSAGE_HEADER_BYTES + bodyBytes;
     if (!own.hasRoom(messageBytes)) {
-      this.#wantsRoom = true;
-      this.#tellBlocked();
+      this.watch.refused(this.#now);
       return 0;
     }
     if (!multicast.fits(bodyBytes)) this.#closePacket();
@@ -90,95 +139,121 @@ export class GroupMachine {
 
   /** A packet arrived. Never throws for what a peer sent. The bytes belong to this member from now on. */
   receive(bytes: Uint8Array, now: number): void {
-    const { counters, roster, identity } = this.state;
+    this.#now = now;
+    const { counters, roster, phase } = this.state;
     const reader = this.#reader;
     counters.packetsReceived++;
+    if (phase === "over") return;
     const fault = reader.open(bytes);
     if (fault !== "") return this.#reject(fault, bytes);
-    if (reader.groupKey !== identity.groupKey) return this.#foreignGroup(now);
-    if (reader.viewNumber !== identity.viewNumber) {
-      counters.foreignView++;
+    if (reader.groupKey !== this.state.identity.groupKey) return this.#foreignGroup(now);
+    if (reader.viewNumber === 0) {
+      if (reader.dataLast !== 0 || reader.controls !== 1) counters.malformed++;
+      else this.admission.receive(reader, now);
       return;
     }
-    const peer = roster.peers[reader.relayRank];
-    if (reader.relayed) {
-      // The relaying member's own life is not in the packet, so it proves nothing about that member being up.
-      if (
-        peer === undefined || !peer.connected || peer === roster.self ||
-        (reader.rank === identity.rank && reader.incarnation === identity.incarnation)
-      ) counters.unknownSender++;
-      else this.#receiveData(reader, bytes, now);
-      return;
-    }
-    if (peer === undefined || peer === roster.self || peer.incarnation !== reader.incarnation) {
-      return this.#receiveUnbound(reader, peer, now);
-    }
-    peer.lastHeard = now;
-    if (reader.dataLast !== 0) this.#receiveData(reader, bytes, now);
-    if (reader.controls > 0) this.#receiveControls(reader, peer, now);
-    if (!peer.up && peer.connected && !peer.left) this.#rise(peer);
+    if (phase === "joining") this.#receiveOnTheWay(reader, bytes, now);
+    else if (reader.lineageKey !== this.state.lineageKey || roster === undefined) counters.foreignView++;
+    else if (reader.viewNumber === roster.number) this.#receiveInView(reader, bytes, roster, now);
+    else this.#receiveOfAnotherView(reader, roster, now);
   }
 
   /** The application has taken a message of a stream, and all before it. */
-  consumed(stream: ReceiveStream, sequence: number): void {
+  consumed(stream: ReceiveStream | undefined, sequence: number): void {
+    const { state } = this;
+    if (stream === undefined) return;
     if (sequence > stream.delivered) stream.delivered = sequence;
-    if (stream === this.state.loopback) {
-      this.state.own.acknowledge(this.state.roster.self.rank, sequence, sequence);
+    if (stream === state.loopback && state.roster?.self !== undefined) {
+      state.own.acknowledge(state.roster.rank, sequence, sequence);
     }
   }
 
-  /** The transport gained or lost the path to a member. */
-  reachable(address: Address, up: boolean, now: number): void {
-    const peer = this.state.roster.at(address);
-    if (peer === undefined) return;
-    peer.reachable = up;
-    if (up) {
-      this.handshake.hello(peer, now);
-      this.repair.hasten(now);
-    }
+  /** The application's state, as wanted. @param snapshot `undefined` when it keeps none. */
+  snapshotTaken(transfer: number, snapshot: Uint8Array | undefined): void {
+    this.giving.snapshotTaken(transfer, snapshot);
+  }
+
+  /** The application could not give its state. */
+  snapshotFailed(transfer: number, why: string): void {
+    this.giving.snapshotFailed(transfer, why);
+  }
+
+  /** The transport gained or lost the path to somebody. */
+  reachable(_address: Address, up: boolean, now: number): void {
+    this.#now = now;
+    if (!up) return;
+    this.admission.reachable(now);
+    if (this.state.phase === "member") this.repair.hasten(now);
+  }
+
+  /** Somebody who is not known reaches for this process. */
+  stranger(address: Address, now: number): void {
+    this.#now = now;
+    if (this.state.phase !== "over") this.admission.stranger(address, now);
   }
 
   /** Does what has become due. */
   tick(now: number): void {
-    this.handshake.tick(now);
-    this.repair.tick(now);
-    for (const peer of this.state.roster.others()) {
-      if (peer.up && now - peer.lastHeard > this.state.config.timing.downMs) {
-        peer.up = false;
-        this.#tellPeer("down", peer, false);
-      }
+    this.#now = now;
+    const { state } = this;
+    if (state.phase === "over") return;
+    this.watch.wake(now);
+    this.admission.tick(now);
+    if (state.phase === "joining") this.taking.tick(now);
+    if (state.phase === "member") {
+      this.watch.tick(now);
+      this.giving.tick(now);
     }
-    for (const peer of this.state.roster.peers) this.#lift(peer);
-    this.delivery.order.review();
-    if (this.#wantsRoom) this.#tellBlocked();
+    this.membership.tick(now);
+    this.repair.tick(now);
+    if (state.phase === "member" && state.leaving && state.view.size === 1) state.phase = "over";
   }
 
   /**
-   * Ends a turn: closes the open packet, delivers own messages, sends the acknowledgements that are due.
+   * Ends a turn: closes the open packet, delivers own messages, sends the acknowledgements that are due, and carries a view
+   * change on that waits for nothing else.
    *
    * @returns When `tick` is to be called next at the latest, in the driver's milliseconds.
    */
   flush(now: number): number {
+    this.#now = now;
     const { state } = this;
-    if (state.multicast.openBytes > 0) {
-      if (this.#openFirst !== 0) this.repair.announce(now);
-      this.#closePacket();
+    if (state.phase === "over") return Infinity;
+    if (state.phase === "joining") this.taking.tick(now);
+    this.membership.tick(now);
+    let next = Infinity;
+    if (state.roster?.self !== undefined && state.phase === "member") {
+      if (state.multicast.openBytes > 0 && this.#openFirst !== 0) this.repair.announce(now);
+      this.#settle();
+      this.watch.lead(now);
+      next = this.#acknowledge(now);
+      next = Math.min(next, this.watch.nextDeadline(now));
     }
-    if (this.#ownPackets.length > 0) this.#deliverOwn();
-    if (!this.#viewTold) this.#tellView();
-    const ackAt = this.#acknowledge(now);
-    let next = Math.min(ackAt, this.repair.nextDeadline(), this.handshake.nextDeadline());
-    for (const peer of state.roster.others()) {
-      if (peer.up) next = Math.min(next, peer.lastHeard + state.config.timing.downMs + 1);
-    }
+    next = Math.min(
+      next,
+      this.repair.nextDeadline(),
+      this.admission.nextDeadline(),
+      this.membership.nextDeadline(),
+    );
+    if (state.phase === "joining") next = Math.min(next, this.taking.nextDeadline());
+    this.watch.expects(next);
     return next;
   }
 
-  /** Says goodbye. Nothing may be sent afterwards. */
+  /** Asks to leave. It is over once a view without this member is installed; until then it serves the others. */
   leave(now: number): void {
-    const { multicast, own, clock } = this.state;
-    this.repair.heartbeat(now);
-    multicast.begin(Kind.bye, 0, 0, 0, own.last, clock.time);
+    this.#now = now;
+    const { state } = this;
+    if (state.leaving) return;
+    state.leaving = true;
+    if (state.phase === "joining" || state.roster?.size === 1) {
+      state.phase = "over";
+      return;
+    }
+    if (state.phase === "member") {
+      this.repair.hasten(now);
+      this.watch.heartbeat(now);
+    }
   }
 
   #closePacket(): void {
@@ -197,27 +272,152 @@ export class GroupMachine {
     this.#ownPackets.push(packet);
   }
 
-  #deliverOwn(): void {
+  /** Closes the open packet and delivers own messages. */
+  #settle(): void {
+    if (this.state.multicast.openBytes > 0) this.#closePacket();
     const packets = this.#ownPackets;
+    if (packets.length === 0) return;
     this.#ownPackets = [];
     for (const packet of packets) this.delivery.handOwn(copyBytes(packet));
   }
 
-  #receiveData(reader: PacketReader, bytes: Uint8Array, now: number): void {
-    const { counters, roster } = this.state;
-    const peer = roster.peers[reader.rank];
-    const stream = peer?.streamOf(reader.incarnation);
-    const count = reader.dataLast - reader.dataFirst + 1;
-    counters.messagesReceived += count;
-    if (stream === undefined || (stream.frozen && !reader.relayed)) {
-      counters.packetsEarly++;
+  /** This member is not in the next view: it starts anew, as a new life, unless it wanted to leave. */
+  #excluded(reason: Departure | undefined, through: number | undefined): void {
+    const { state } = this;
+    const { view } = state.view;
+    this.#settle();
+    const ownLast = state.own.last;
+    this.membership.reset();
+    this.giving.reset();
+    this.taking.reset();
+    for (const { stream } of state.view.peers) this.delivery.order.truncate(stream, stream.released);
+    if (state.leaving) {
+      state.phase = "over";
+      state.deliveredThrough = through ?? state.own.stable;
       return;
     }
+    state.tell({
+      type: "evicted",
+      incarnation: state.incarnation,
+      view: view.number,
+      reason,
+      deliveredThrough: through === undefined ? undefined : Math.min(through, ownLast),
+    });
+    this.#openFirst = 0;
+    this.#ownPackets = [];
+    this.#markedStable = 0;
+    state.begin(nextLife(state.incarnation));
+    state.phase = "joining";
+    this.admission.start(view.members.map(({ address }) => address));
+  }
+
+  /** On the way into a group: what a member of the view to be left says. */
+  #receiveOnTheWay(reader: PacketReader, bytes: Uint8Array, now: number): void {
+    const { state } = this;
+    const { roster, counters } = state;
+    const view = roster?.number === reader.viewNumber ? roster.view : this.taking.known;
+    if (view === undefined || view.number !== reader.viewNumber) {
+      counters.foreignView++;
+      if (view !== undefined && reader.viewNumber > view.number) this.admission.hasten(now);
+      return;
+    }
+    const sender = view.members[reader.relayRank];
+    if (sender === undefined || (!reader.relayed && sender.incarnation !== reader.incarnation)) {
+      counters.unknownSender++;
+      return;
+    }
+    if (roster?.number === reader.viewNumber && reader.dataLast !== 0) {
+      this.#receiveData(reader, roster, bytes, now);
+    }
+    if (reader.relayed) return;
+    reader.rewind();
+    while (reader.next()) {
+      if (reader.kind === Kind.cut) this.taking.cut(reader, view, sender, now);
+      else if (reader.kind === Kind.install) this.taking.install(reader, view, now);
+      if (state.phase !== "joining") return;
+    }
+  }
+
+  #receiveInView(reader: PacketReader, bytes: Uint8Array, roster: Roster, now: number): void {
+    const { counters } = this.state;
+    const peer = roster.peers[reader.relayRank];
+    if (reader.relayRank === OBSERVER_RANK) return this.#receiveNak(reader);
+    if (reader.relayed) {
+      // The relaying member's own life is not in the packet, so it proves nothing about that member being up.
+      if (peer === undefined || peer === roster.self || reader.rank === roster.rank) counters.unknownSender++;
+      else this.#receiveData(reader, roster, bytes, now);
+      return;
+    }
+    if (peer === undefined || peer === roster.self || peer.incarnation !== reader.incarnation) {
+      counters.unknownSender++;
+      return;
+    }
+    peer.detector?.heard(now);
+    if (!peer.seen) this.membership.seen(peer);
+    if (reader.dataLast !== 0) this.#receiveData(reader, roster, bytes, now);
+    if (reader.controls > 0) this.#receiveControls(reader, roster, peer, now);
+  }
+
+  /** Somebody is in another view: it is told of this one if it is behind, and asked if it is ahead. */
+  #receiveOfAnotherView(reader: PacketReader, roster: Roster, now: number): void {
+    const { counters } = this.state;
+    const { archive } = this.membership;
+    counters.foreignView++;
+    if (reader.viewNumber > roster.number) {
+      this.repair.hasten(now);
+      this.admission.ask(now);
+      return;
+    }
+    if (
+      archive === undefined || archive.roster.number !== reader.viewNumber ||
+      archive.roster.self === undefined
+    ) return;
+    const peer = archive.roster.peers[reader.rank];
+    if (reader.relayRank === OBSERVER_RANK) {
+      const address = this.#observer(reader);
+      if (address !== undefined && reader.next() && reader.kind === Kind.nak) {
+        this.repair.askedOf(archive, reader, address);
+      }
+      return;
+    }
+    if (
+      reader.relayed || peer === undefined || peer === archive.roster.self ||
+      peer.incarnation !== reader.incarnation
+    ) return;
+    while (reader.next()) {
+      if (reader.kind === Kind.nak) return this.repair.askedOf(archive, reader, peer.address);
+    }
+    this.membership.remind(peer.rank, now);
+  }
+
+  /** A joiner that holds a cut asks for what it misses of it. */
+  #receiveNak(reader: PacketReader): void {
+    const address = this.#observer(reader);
+    if (address === undefined || !reader.next() || reader.kind !== Kind.nak) {
+      this.state.counters.unknownSender++;
+    } else this.repair.asked(reader, address, undefined);
+  }
+
+  #observer(reader: PacketReader): Address | undefined {
+    const { proposal } = this.membership.archive ?? {};
+    return this.admission.addressOf(reader.incarnation) ??
+      proposal?.members.find((member) => member.incarnation === reader.incarnation)?.address;
+  }
+
+  #receiveData(reader: PacketReader, roster: Roster, bytes: Uint8Array, now: number): void {
+    const { counters } = this.state;
+    const stream = roster.peers[reader.rank]?.stream;
+    const count = reader.dataLast - reader.dataFirst + 1;
+    if (stream === undefined || stream.incarnation !== reader.incarnation || stream === this.state.loopback) {
+      counters.unknownSender++;
+      return;
+    }
+    counters.messagesReceived += count;
     const received = stream.received;
     switch (stream.accept(reader.dataFirst, reader.dataLast, bytes)) {
       case "next":
         counters.duplicates += count - Math.min(count, stream.received - received);
-        if (peer.holdUntil === 0 || stream.frozen) this.delivery.handOver(stream, reader);
+        if (this.state.active) this.delivery.handOver(stream, reader);
         stream.progressed(now);
         break;
       case "ahead":
@@ -234,7 +434,7 @@ export class GroupMachine {
     }
   }
 
-  #receiveControls(reader: PacketReader, peer: Peer, now: number): void {
+  #receiveControls(reader: PacketReader, roster: Roster, peer: Peer, now: number): void {
     const { state } = this;
     reader.rewind();
     while (reader.next()) {
@@ -245,68 +445,52 @@ export class GroupMachine {
           this.#receiveAck(reader, peer);
           break;
         case Kind.nak:
-          this.repair.asked(reader, peer);
+          this.repair.asked(reader, peer.address, peer.name);
           break;
         case Kind.heartbeat:
-          this.repair.heard(reader, peer, now);
+          this.#receiveHeartbeat(reader, roster, peer, now);
           break;
         case Kind.mark:
-          if (reader.b <= reader.a) peer.stream?.settle(reader.b);
-          else state.counters.malformed++;
+          if (reader.b > reader.a) state.counters.malformed++;
+          else if (!state.wedged) peer.stream.settle(reader.b);
           break;
-        case Kind.hello:
-          this.handshake.receive(reader, now);
+        case Kind.prepare:
+        case Kind.promise:
+        case Kind.busy:
+        case Kind.accept:
+        case Kind.accepted:
+        case Kind.install:
+          this.membership.receive(reader, peer, now);
           break;
-        case Kind.refuse:
-          this.handshake.refused(reader);
-          break;
-        case Kind.bye:
-          this.#receiveBye(reader, peer, now);
+        case Kind.election:
+          this.membership.elect(reader, peer, now);
           break;
         default:
           state.counters.malformed++;
       }
+      if (state.roster !== roster) return; // the view has changed: what follows is of the one before
     }
   }
 
+  #receiveHeartbeat(reader: PacketReader, roster: Roster, peer: Peer, now: number): void {
+    const heartbeat = parseHeartbeat(reader, roster.size);
+    if (heartbeat === undefined) {
+      this.state.counters.malformed++;
+      return;
+    }
+    this.watch.heard(reader.flags, heartbeat, peer, now);
+    this.repair.heard(reader.a, heartbeat, peer, now);
+  }
+
   #receiveAck(reader: PacketReader, peer: Peer): void {
-    const { own, counters, config } = this.state;
+    const { own, counters, incarnation } = this.state;
     if (reader.bodyEnd - reader.bodyStart !== 8) {
       counters.malformed++;
       return;
     }
-    if (readU64(reader.view, reader.bodyStart) !== config.incarnation) return; // meant for a former life
+    if (readU64(reader.view, reader.bodyStart) !== incarnation) return; // meant for a former life
     counters.acksReceived++;
     if (!own.acknowledge(peer.rank, reader.a, reader.b)) counters.implausible++;
-  }
-
-  #receiveBye(reader: PacketReader, peer: Peer, now: number): void {
-    peer.stream?.learn(reader.a, now);
-    if (peer.left) return;
-    peer.left = true;
-    peer.up = false;
-    const unconfirmed = this.state.own.last - this.state.own.deliveredBy(peer.rank);
-    this.state.own.release(peer.rank);
-    this.#tellPeer("left", peer, false, unconfirmed);
-  }
-
-  /** From a life that is not known: only a greeting or a refusal is heard; anything else makes this member greet. */
-  #receiveUnbound(reader: PacketReader, peer: Peer | undefined, now: number): void {
-    if (!reader.next()) return;
-    if (reader.kind === Kind.hello) {
-      const greeted = this.handshake.receive(reader, now);
-      if (greeted !== undefined) {
-        greeted.lastHeard = now;
-        if (!greeted.up && greeted.connected) this.#rise(greeted);
-      }
-    } else if (reader.kind === Kind.refuse) {
-      this.handshake.refused(reader);
-    } else {
-      this.state.counters.unknownSender++;
-      if (peer !== undefined && peer !== this.state.roster.self && now >= peer.helloAt) {
-        this.handshake.hello(peer, now);
-      }
-    }
   }
 
   #reject(fault: "foreign" | "version" | "malformed", bytes: Uint8Array): void {
@@ -327,20 +511,9 @@ export class GroupMachine {
     counters.foreignGroup++;
     const reader = this.#reader;
     // A greeting names its group: worth a clear word on both sides.
-    if (reader.next() && reader.kind === Kind.hello) this.handshake.receive(reader, now);
-    else this.state.warn("foreign-group", "a packet of another group arrived");
-  }
-
-  #rise(peer: Peer): void {
-    peer.up = true;
-    this.#tellPeer("up", peer, peer.restarted);
-    peer.restarted = false;
-  }
-
-  /** Messages of a life that has ended wait for nothing, those of a new one until the hold on it is lifted. */
-  #lift(peer: Peer): void {
-    for (const stream of peer.former) this.delivery.handHeld(stream);
-    if (peer.holdUntil === 0 && peer.stream !== undefined) this.delivery.handHeld(peer.stream);
+    if (reader.viewNumber === 0 && reader.controls === 1 && reader.dataLast === 0) {
+      this.admission.receive(reader, now);
+    } else this.state.warn("foreign-group", "a packet of another group arrived");
   }
 
   /**
@@ -348,10 +521,11 @@ export class GroupMachine {
    * or per eighth of the window.
    */
   #acknowledge(now: number): number {
-    const { roster, loopback, config } = this.state;
+    const { view, loopback, config, wedged } = this.state;
     let next = Infinity;
-    for (const stream of roster.streams) {
-      if (stream === loopback || stream.frozen || !stream.owesAcknowledgement) continue;
+    if (wedged) return next;
+    for (const stream of view.streams) {
+      if (stream === loopback || !stream.owesAcknowledgement) continue;
       const at = stream.acknowledgedAt + config.timing.ackDelayMs;
       const many = stream.unacknowledged * 8 >= config.limits.windowMessages ||
         (stream.delivered - stream.acknowledgedDelivered) * 8 >= config.limits.windowMessages;
@@ -369,36 +543,5 @@ export class GroupMachine {
     this.state.sendUnicast(stream.rank);
     counters.acksSent++;
     stream.acknowledged(now);
-  }
-
-  /** Somebody waits for room: worth telling when a member that is not heard is the reason, once per standstill. */
-  #tellBlocked(): void {
-    const { own, roster } = this.state;
-    const away = own.missing().filter((rank) => !roster.peers[rank].up && rank !== roster.self.rank);
-    if (away.length === 0 || this.#blockedTold === own.stable + 1) return;
-    this.#blockedTold = own.stable + 1;
-    this.#wantsRoom = false;
-    this.state.tell({ type: "blocked", members: roster.labels(away), pending: own.pending });
-  }
-
-  /** The view is told once every member's name is known: from then on it means the same to everybody. */
-  #tellView(): void {
-    const { roster } = this.state;
-    if (roster.peers.some((peer) => peer.incarnation === 0)) return;
-    this.#viewTold = true;
-    this.state.tell({ type: "view", view: roster.view(CONFIGURED_VIEW) });
-  }
-
-  #tellPeer(type: PeerEvent["type"], peer: Peer, restarted: boolean, unconfirmed?: number): void {
-    if (peer.name === undefined) return;
-    const { own } = this.state;
-    this.state.tell({
-      type,
-      member: peer.name,
-      address: peer.address,
-      incarnation: peer.incarnation,
-      restarted,
-      unconfirmed: unconfirmed ?? own.last - own.deliveredBy(peer.rank),
-    });
   }
 }

@@ -1,30 +1,27 @@
 /**
- * Repair: whatever is missing is asked for and sent again, until everybody who is left holds the same.
+ * Repair: whatever is missing is asked for and sent again, until everybody in the view holds the same.
  *
- * - Heartbeats tell everybody what this member holds of every stream. To the sender of a stream that is one more
- *   acknowledgement (so a lost one does no harm, W4); to the others it says who can serve what.
- * - A NAK goes to the sender first, and to other holders when the sender is silent or gone.
- * - When a member has started a new life, what it sent in the former one is evened out: each member fetches what any
- *   other one holds of it. The former life is *even* at a member once all that are heard report the same
- *   received-through mark and take nothing new of it, and settled once all have delivered it. Until then, for `settleMs` at the most, the new life's messages
- *   wait, so that a sender's messages keep their order over a restart too.
+ * - Heartbeats tell everybody what this member holds of every stream that is not stable. To the sender of a stream that is
+ *   one more acknowledgement (so a lost one does no harm, W4); to the others it says who can serve what.
+ * - A NAK goes to the sender first, and to other holders when the sender is silent. In a view change, when messages of the
+ *   cut are missing, it goes to everybody in turn: who has accepted or installed the proposal holds them all.
  */
 import { invariant } from "../base/errors.ts";
-import type { ReceiveStream } from "../multicast/receive_stream.ts";
-import {
-  type Holding,
-  HOLDING_BYTES,
-  parseHoldings,
-  parseRanges,
-  RANGE_BYTES,
-  writeHolding,
-  writeRanges,
-} from "../wire/control.ts";
-import { NAK_RANGES_MAX } from "../wire/limits.ts";
-import { Kind, readU64, writeU64 } from "../wire/message.ts";
-import { PacketReader } from "../wire/packet_reader.ts";
 import type { PacketStore } from "../multicast/packet_store.ts";
-import type { Peer } from "./roster.ts";
+import type { ReceiveStream } from "../multicast/receive_stream.ts";
+import { parseRanges, RANGE_BYTES, writeRanges } from "../wire/control.ts";
+import {
+  type Heartbeat,
+  heartbeatBytes,
+  HeartbeatFlag,
+  type Holding,
+  writeHeartbeat,
+} from "../wire/heartbeat.ts";
+import { NAK_RANGES_MAX } from "../wire/limits.ts";
+import { Kind, writeU64 } from "../wire/message.ts";
+import { PacketReader } from "../wire/packet_reader.ts";
+import type { Archive } from "./archive.ts";
+import type { Peer, Roster } from "./roster.ts";
 import type { GroupState } from "./state.ts";
 
 /** Most bytes sent in answer to one NAK: the asker comes back for the rest as it makes progress. */
@@ -32,13 +29,16 @@ const ANSWER_BYTES_MAX = 256 * 1024;
 /** NAKs that go to the sender alone before other holders are asked as well. */
 const SENDER_ATTEMPTS = 2;
 
-/** Asks for what is missing, serves what others miss, and evens out former lives. */
+/** Sends heartbeats, asks for what is missing, and serves what others miss. */
 export class Repair {
   readonly #state: GroupState;
   readonly #reader = new PacketReader();
-  #heartbeats = 0;
   #heartbeatAt = 0;
   #announceMs: number;
+  /** Number of the last heartbeat of this membership. */
+  beat = 0;
+  /** Who accepted, or holds, what is fetched: asked first, by rank. */
+  sources: readonly number[] = [];
 
   constructor(state: GroupState) {
     this.#state = state;
@@ -58,209 +58,146 @@ export class Repair {
     this.#heartbeatAt = Math.min(this.#heartbeatAt, now);
   }
 
-  /** Sends heartbeats and NAKs that are due. */
+  /** Whether a heartbeat is due. */
+  isDue(now: number): boolean {
+    return now >= this.#heartbeatAt;
+  }
+
+  /** Sends NAKs that are due. */
   tick(now: number): void {
-    if (now >= this.#heartbeatAt) this.heartbeat(now);
-    for (const stream of this.#state.roster.streams) {
-      if (now >= stream.nakAt) this.nak(stream, now);
-    }
-    for (const peer of this.#state.roster.peers) {
-      if (peer.former.length > 0 || peer.holdUntil > 0) this.settle(peer, now);
+    for (const stream of this.#state.roster?.streams ?? []) {
+      if (stream !== this.#state.loopback && now >= stream.nakAt) this.nak(stream, now);
     }
   }
 
   /** When something of this is due next. */
   nextDeadline(): number {
-    let next = this.#heartbeatAt;
-    for (const stream of this.#state.roster.streams) if (stream.nakAt < next) next = stream.nakAt;
-    for (const peer of this.#state.roster.peers) {
-      if (peer.holdUntil > 0 && peer.holdUntil < next) next = peer.holdUntil;
-    }
+    const { roster } = this.#state;
+    let next = roster?.self === undefined ? Infinity : this.#heartbeatAt;
+    for (const stream of roster?.streams ?? []) if (stream.nakAt < next) next = stream.nakAt;
     return next;
   }
 
   /** Tells everybody the own last sequence and what is held. */
-  heartbeat(now: number): void {
-    const { own, clock, multicast, roster, config } = this.#state;
-    this.#heartbeats++;
+  heartbeat(echo: number, suspects: readonly number[], slow: readonly number[], now: number): void {
+    const { own, clock, multicast, view, config, wedged, blocked, leaving } = this.#state;
     const holdings: Holding[] = [];
-    for (const stream of roster.streams) {
-      if (stream === this.#state.loopback) continue;
-      holdings.push({
-        rank: stream.rank,
-        incarnation: stream.incarnation,
-        current: stream.incarnation === roster.peers[stream.rank].incarnation,
-        first: stream.stable + 1,
-        received: stream.received,
-        delivered: stream.delivered,
-      });
+    // Who is wedged acknowledges nothing any more.
+    for (const { rank, received, delivered, stable } of wedged ? [] : view.streams) {
+      if (rank !== view.rank && received > stable) holdings.push({ rank, received, delivered });
     }
-    const bodyBytes = 8 + holdings.length * HOLDING_BYTES;
-    let offset = multicast.begin(Kind.heartbeat, 0, holdings.length, bodyBytes, own.last, clock.time);
-    writeU64(multicast.view, offset, own.stable);
-    offset += 8;
-    for (const holding of holdings) {
-      writeHolding(multicast.view, offset, holding);
-      offset += HOLDING_BYTES;
-    }
+    const heartbeat: Heartbeat = { stable: own.stable, beat: ++this.beat, echo, suspects, slow, holdings };
+    const flags = (wedged ? HeartbeatFlag.wedged : 0) | (blocked ? HeartbeatFlag.blocked : 0) |
+      (leaving ? HeartbeatFlag.leaving : 0);
+    const bodyBytes = heartbeatBytes(heartbeat);
+    const offset = multicast.begin(Kind.heartbeat, flags, holdings.length, bodyBytes, own.last, clock.time);
+    writeHeartbeat(multicast.view, offset, heartbeat);
     this.#announceMs = own.pending === 0
       ? config.timing.heartbeatMs
       : Math.min(this.#announceMs * 2, config.timing.heartbeatMs);
     this.#heartbeatAt = now + this.#announceMs;
   }
 
-  /** A heartbeat arrived from a member's present life. */
-  heard(reader: PacketReader, peer: Peer, now: number): void {
+  /** What a heartbeat says of streams. */
+  heard(last: number, heartbeat: Heartbeat, peer: Peer, now: number): void {
     const state = this.#state;
-    const holdings = parseHoldings(reader);
-    const stable = holdings === undefined ? -1 : readU64(reader.view, reader.bodyStart);
-    if (holdings === undefined || stable < 0 || stable > reader.a) {
-      state.counters.malformed++;
-      return;
+    const { view } = state;
+    peer.holdings = heartbeat.holdings;
+    if (!state.wedged) {
+      peer.stream.learn(last, now);
+      peer.stream.settle(heartbeat.stable);
     }
-    peer.holdings = holdings;
-    peer.holdingsAt = reader.a;
-    if (peer.stream !== undefined) {
-      peer.stream.learn(reader.a, now);
-      peer.stream.settle(stable);
-    }
-    for (const holding of holdings) {
-      if (holding.incarnation === state.config.incarnation && holding.rank === state.roster.self.rank) {
-        if (!state.own.acknowledge(peer.rank, holding.received, holding.delivered)) {
-          state.counters.implausible++;
-        }
-      } else {
-        this.#compare(peer, holding, now);
+    for (const { rank, received, delivered } of heartbeat.holdings) {
+      if (rank === view.rank) {
+        if (!state.own.acknowledge(peer.rank, received, delivered)) state.counters.implausible++;
+      } else if (!state.wedged && rank !== peer.rank && this.#isSilent(view.peers[rank], now)) {
+        view.peers[rank].stream.learn(received, now); // a live sender announces its own last sequence; for a silent one others speak
       }
     }
   }
 
-  /** What another member holds of a stream, against what is held here. */
-  #compare(holder: Peer, holding: Holding, now: number): void {
-    const { roster, config } = this.#state;
-    const peer = roster.peers[holding.rank];
-    if (peer === undefined) return;
-    // One that left is back, as others see: its new life is waited for again, even before it greets this member itself.
-    if (
-      peer.left && holding.current && holding.incarnation > peer.incarnation &&
-      !this.#state.own.counts(peer.rank)
-    ) {
-      this.#state.own.restart(peer.rank);
+  /** Fetches what of a cut is missing here, whoever has it. @param sources Ranks to ask first. */
+  fetch(cut: readonly number[], sources: readonly number[], now: number): void {
+    this.sources = sources;
+    for (const stream of this.#state.view.streams) {
+      if (stream !== this.#state.loopback) stream.retarget(cut[stream.rank], now);
     }
-    const stream = peer.streamOf(holding.incarnation);
-    if (stream !== undefined) {
-      // A live sender says itself from where to listen; what another one claims must not end its stream.
-      if (stream.frozen) stream.startFrom(holding.first);
-      // A live sender announces its own last sequence; for a silent one others speak.
-      if (stream.frozen || now - peer.lastHeard > 2 * config.timing.heartbeatMs) {
-        stream.learn(holding.received, now);
-      }
-      return;
-    }
-    if (holding.incarnation <= peer.doneThrough) return;
-    const over = holding.incarnation < peer.incarnation;
-    // Counted in own heartbeats, so that a pause of this process does not pass for silence of the other.
-    const young = this.#heartbeats * config.timing.heartbeatMs <= config.timing.downMs;
-    const unheard = !young && !peer.left && now - peer.lastHeard > config.timing.downMs;
-    if (!over && !unheard) return; // its own greeting says from where to listen
-    if (peer.name === undefined) { // its messages cannot be delivered without it
-      holder.askNames = true;
-      return;
-    }
-    let { first } = holding;
-    for (const other of roster.others()) {
-      if (young && other !== peer && other.holdingsAt < 0) return; // it may know that more is delivered by all
-      first = Math.max(first, other.holdingOf(holding.rank, holding.incarnation)?.first ?? 0);
-    }
-    const former = this.#state.stream(holding.rank, holding.incarnation, first);
-    former.frozen = true;
-    peer.former.push(former);
-    peer.former.sort((a, b) => a.incarnation - b.incarnation);
-    this.#state.trim(peer);
-    roster.refresh();
-    former.learn(holding.received, now);
   }
 
   /** Asks for what a stream misses. */
   nak(stream: ReceiveStream, now: number): void {
     const pairs = stream.missing(now, NAK_RANGES_MAX);
     if (pairs.length === 0) return;
-    const holder = this.holder(stream);
+    const state = this.#state;
+    const holder = state.wedged ? this.fetchFrom(stream) : this.holder(stream, now);
     if (holder === undefined) return;
-    const { unicast, counters } = this.#state;
+    const { unicast, counters } = state;
     const count = pairs.length / 2;
+    // One that only watches the view has no rank in it; whoever asks is served all the same.
     const offset = unicast.begin(Kind.nak, 0, count, count * RANGE_BYTES, stream.incarnation, stream.rank);
     writeRanges(unicast.view, offset, pairs);
     counters.naksSent++;
-    this.#state.sendUnicast(holder.rank);
+    state.sendUnicast(holder.rank);
   }
 
-  /** Whom to ask: the sender, or another holder when it is gone or has not answered. */
-  holder(stream: ReceiveStream): Peer | undefined {
-    const { roster } = this.#state;
-    const sender = roster.peers[stream.rank];
+  /** Whom to ask in the middle of a view: the sender, or another holder when it is silent or has not answered. */
+  holder(stream: ReceiveStream, now: number): Peer | undefined {
+    const { view } = this.#state;
+    const sender = view.peers[stream.rank];
     const others: Peer[] = [];
-    for (const peer of roster.others()) {
-      const holding = peer.holdingOf(stream.rank, stream.incarnation);
-      if (holding !== undefined && holding.received > stream.received) others.push(peer);
+    for (const peer of view.others()) {
+      if (peer.rank !== stream.rank && (peer.holdingOf(stream.rank)?.received ?? 0) > stream.received) {
+        others.push(peer);
+      }
     }
-    const senderLives = !stream.frozen && sender.incarnation === stream.incarnation && !sender.left;
-    if (
-      senderLives &&
-      (others.length === 0 || stream.nakAttempts <= SENDER_ATTEMPTS || stream.nakAttempts % 2 === 1)
-    ) {
-      return sender;
-    }
-    const live = others.filter((peer) => peer.up);
-    const askable = live.length > 0 ? live : others;
-    // Every other attempt goes to the sender while it lives, so halve the count to go round all of them.
-    return askable.length === 0 ? undefined : askable[(stream.nakAttempts >> 1) % askable.length];
+    const first = stream.nakAttempts <= SENDER_ATTEMPTS || stream.nakAttempts % 2 === 1;
+    if (others.length === 0 || (first && !this.#isSilent(sender, now))) return sender;
+    // Every other attempt goes to the sender, so halve the count to go round all of them.
+    return others[(stream.nakAttempts >> 1) % others.length];
   }
 
-  /** A NAK arrived. */
-  asked(reader: PacketReader, peer: Peer): void {
+  /** Whom to ask in a view change: those that are known to hold it all, and then everybody, in turn. */
+  fetchFrom(stream: ReceiveStream): Peer | undefined {
+    const { view } = this.#state;
+    const others = [...view.others()];
+    const known = this.sources.map((rank) => view.peers[rank]).filter((peer) => peer !== view.self);
+    const ring = [...known, view.peers[stream.rank], ...others].filter((peer) => peer !== view.self);
+    return ring.length === 0 ? undefined : ring[(stream.nakAttempts - 1) % ring.length];
+  }
+
+  /** A NAK arrived. @param address Where the answer goes. */
+  asked(reader: PacketReader, address: string, name: string | undefined): void {
     const state = this.#state;
-    const pairs = parseRanges(reader);
-    if (pairs === undefined || reader.b >= state.roster.peers.length) {
-      state.counters.malformed++;
-      return;
-    }
-    state.counters.naksReceived++;
-    const rank = reader.b;
-    const incarnation = reader.a;
-    const stream = state.roster.stream(rank, incarnation);
+    const roster = state.view;
+    const stream = roster.peers[reader.b]?.stream;
     const own = stream === state.loopback;
-    const store = own ? state.own.store : stream?.store;
-    // Of a third member's stream the asker may know of more than is known here; it gets what there is.
-    if (store === undefined || (own && pairs[pairs.length - 1] > state.own.last)) {
-      state.counters.implausible++;
-      return;
-    }
-    if (!own) {
-      state.unicast.identify({ ...state.identity, incarnation, rank, relayRank: state.roster.self.rank });
-    }
-    const count = this.serve(store, pairs, peer.rank);
-    if (!own) state.unicast.identify(state.identity);
-    if (count === 0) return;
-    state.counters.messagesResent += count;
-    const sender = state.roster.peers[rank].name;
-    if (peer.name !== undefined && sender !== undefined) {
-      state.tell({ type: "retry", member: peer.name, sender, first: pairs[0], count });
-    }
+    const store = stream?.incarnation !== reader.a ? undefined : own ? state.own.store : stream.store;
+    this.#serve(reader, address, name, roster, store, own ? state.own.last : Infinity);
+  }
+
+  /** A NAK of somebody who is still in the view before this one arrived. */
+  askedOf(archive: Archive, reader: PacketReader, address: string): void {
+    const { roster } = archive;
+    const stream = roster.peers[reader.b]?.stream;
+    const own = stream !== undefined && stream === archive.loopback;
+    const store = stream?.incarnation !== reader.a ? undefined : own ? archive.own.store : stream.store;
+    this.#serve(reader, address, undefined, roster, store, archive.proposal.cut[reader.b] ?? 0);
   }
 
   /**
-   * Sends again what a store holds of some ranges.
+   * Sends again what a store holds of some ranges, in the open unicast writer.
    *
+   * @param limit Nothing beyond is sent.
    * @returns Number of messages sent.
    */
-  serve(store: PacketStore, pairs: readonly number[], rank: number): number {
+  serve(store: PacketStore, pairs: readonly number[], address: string, limit: number): number {
     const { unicast } = this.#state;
+    const send = (): void => this.#state.send(address, unicast.take());
     let budget = ANSWER_BYTES_MAX;
     let count = 0;
     let previous = 0;
     for (let index = 0; index < pairs.length && budget > 0; index += 2) {
-      const last = pairs[index + 1];
+      const last = Math.min(pairs[index + 1], limit);
       let sequence = Math.max(pairs[index], store.first);
       while (sequence <= last && budget > 0) {
         const packet = store.find(sequence);
@@ -275,9 +212,7 @@ export class Repair {
           const { kind, a, start, bodyStart, bodyEnd } = this.#reader;
           if (kind !== Kind.data || a < sequence || a > last) continue;
           // DATA messages of one packet are consecutive.
-          if (unicast.openBytes > 0 && (a !== previous + 1 || !unicast.fits(bodyEnd - bodyStart))) {
-            this.#state.sendUnicast(rank);
-          }
+          if (unicast.openBytes > 0 && (a !== previous + 1 || !unicast.fits(bodyEnd - bodyStart))) send();
           unicast.copy(packet.subarray(start, bodyEnd));
           previous = a;
           budget -= bodyEnd - start;
@@ -287,43 +222,49 @@ export class Repair {
         invariant(sequence > before, () => `the packet kept for sequence ${before} does not carry it`);
       }
     }
-    if (unicast.openBytes > 0) this.#state.sendUnicast(rank);
+    if (unicast.openBytes > 0) send();
     return count;
   }
 
-  /** Lifts the hold on a member's present life once its former ones are evened out, and drops what nobody needs. */
-  settle(peer: Peer, now: number): void {
-    let even = true;
-    for (const stream of peer.former) {
-      if (stream.settled) continue;
-      if (!this.isEven(peer, stream, false)) even = false;
-      else if (this.isEven(peer, stream, true)) {
-        stream.settled = true;
-        stream.settle(stream.delivered);
-      }
+  #serve(
+    reader: PacketReader,
+    address: string,
+    name: string | undefined,
+    roster: Roster,
+    store: PacketStore | undefined,
+    limit: number,
+  ): void {
+    const state = this.#state;
+    const pairs = parseRanges(reader);
+    if (pairs === undefined || reader.b >= roster.size) {
+      state.counters.malformed++;
+      return;
     }
-    if (peer.holdUntil > 0 && (even || now >= peer.holdUntil)) peer.holdUntil = 0;
+    state.counters.naksReceived++;
+    if (store === undefined || pairs[0] > limit) {
+      state.counters.implausible++;
+      return;
+    }
+    const origin = roster.peers[reader.b];
+    const own = origin === roster.self;
+    state.unicast.identify({
+      ...state.identity,
+      viewNumber: roster.number,
+      incarnation: origin.incarnation,
+      rank: origin.rank,
+      ...(own ? {} : { relayRank: roster.rank }),
+    });
+    const count = this.serve(store, pairs, address, limit);
+    state.unicast.identify(state.identity);
+    if (count === 0) return;
+    state.counters.messagesResent += count;
+    if (name !== undefined) {
+      state.tell({ type: "retry", member: name as never, sender: origin.name, first: pairs[0], count });
+    }
   }
 
-  /**
-   * Whether a former life is evened out: every other member takes nothing more from it directly, and says that it has
-   * received just as much.
-   *
-   * Then nobody holds the next message: whoever did, before having said so, would say more. Only a member that died after
-   * passing it on can still surprise; the stream stays open for that.
-   *
-   * @param forGood Ask those that are not heard as well, and that every application has it.
-   */
-  isEven(peer: Peer, stream: ReceiveStream, forGood: boolean): boolean {
-    if (forGood && stream.delivered < stream.received) return false;
-    for (const other of this.#state.roster.others()) {
-      if (other.left || (!other.up && !forGood)) continue;
-      const holding = other.holdingOf(peer.rank, stream.incarnation);
-      if (!other.knowsLife(peer.rank, peer.incarnation) || holding?.received !== stream.received) {
-        return false;
-      }
-      if (forGood && holding.delivered !== holding.received) return false;
-    }
-    return true;
+  #isSilent(peer: Peer, now: number): boolean {
+    return peer.detector !== undefined &&
+      peer.detector.silence(now) > 2 * this.#state.config.timing.heartbeatMs;
   }
 }

@@ -1,23 +1,32 @@
 /** What the parts of a group machine share: the configuration, the own stream, the roster, and the outputs. */
-import { hash32 } from "../base/ids.ts";
 import { BufferPool } from "../base/buffer_pool.ts";
+import { invariant } from "../base/errors.ts";
+import { type Address, hash32, type Incarnation } from "../base/ids.ts";
 import { Random } from "../base/random.ts";
 import { LamportClock } from "../clock/lamport.ts";
+import type { Member } from "../membership/view.ts";
 import { ReceiveStream } from "../multicast/receive_stream.ts";
 import { SendStream } from "../multicast/send_stream.ts";
-import { type PacketIdentity, PacketWriter } from "../wire/packet_writer.ts";
+import { OBSERVER_RANK } from "../wire/limits.ts";
+import { lineageKey, type PacketIdentity, PacketWriter } from "../wire/packet_writer.ts";
 import type { GroupConfig } from "./config.ts";
-import type { ControlEvent, Message, WarningEvent } from "./events.ts";
-import { FORMER_LIVES_MAX, type Peer, Roster } from "./roster.ts";
+import type { Delivered, GroupOutput, WarningEvent } from "./events.ts";
+import type { Roster } from "./roster.ts";
 import { Counters } from "./stats.ts";
 
-/** Number of the one view there is: the configured list. */
-export const CONFIGURED_VIEW = 1;
-
 /** Destination of a packet for everybody. */
-export const EVERYBODY = -1;
+export const EVERYBODY = "*";
 /** Destination of a packet for everybody that is soon followed by a newer one: dropped when there is no room at once. */
-export const EVERYBODY_NOW = -2;
+export const EVERYBODY_NOW = "**";
+
+/** What a member is in its group. */
+export type Phase =
+  /** It looks for a group, or is on its way into one. */
+  | "joining"
+  /** It is a member of a view. */
+  | "member"
+  /** It has left, or cannot go on. */
+  | "over";
 
 /** The shared state of one group machine. */
 export class GroupState {
@@ -25,58 +34,123 @@ export class GroupState {
   readonly random: Random;
   readonly clock: LamportClock = new LamportClock();
   readonly counters: Counters = new Counters();
-  readonly roster: Roster;
+
+  phase: Phase = "joining";
+  /** The present life: a member that was evicted comes back as the next one. */
+  incarnation: Incarnation;
+  /** The present view, or one that is watched on the way into the next; `undefined` before. */
+  roster: Roster | undefined = undefined;
   /** Own messages, as a sender. */
-  readonly own: SendStream;
+  own: SendStream;
   /** Own messages, as a receiver: the loop-back. */
-  readonly loopback: ReceiveStream;
-  readonly identity: PacketIdentity;
-  /** Packets for everybody. */
-  readonly multicast: PacketWriter;
-  /** Packets for one member; always closed before anything else is written. */
-  readonly unicast: PacketWriter;
+  loopback: ReceiveStream;
+  /** Whether this member has promised in a view change: it neither sends, nor acknowledges, nor delivers. */
+  wedged = false;
+  /** Whether a quorum of the view is not heard. */
+  blocked = false;
+  /** Whether this member is to leave. */
+  leaving = false;
+  /** Once this member has left: own messages up to here were delivered by those that stay. */
+  deliveredThrough = 0;
+  /** Packets for everybody in the view. */
+  multicast: PacketWriter;
+  /** Packets for one member of the view; always closed before anything else is written. */
+  unicast: PacketWriter;
+  /** Packets outside of any view. */
+  outside: PacketWriter;
 
   /** Packets to send: destinations, and bytes at the same index. */
-  destinations: number[] = [];
+  destinations: string[] = [];
   packets: Uint8Array[] = [];
-  /** Messages for the application, and their streams at the same index. */
-  deliveries: Message[] = [];
-  deliveryStreams: ReceiveStream[] = [];
-  /** Other events for the application. */
-  events: ControlEvent[] = [];
-  /** Drops what the order stage holds back of a stream; set by that stage. */
-  forget: (stream: ReceiveStream) => void = () => {};
+  /** Addresses to reach for (`true`) or to let go. */
+  reaches: { readonly address: Address; readonly wanted: boolean }[] = [];
+  /** What the application gets, in order, and the streams of messages at the same index. */
+  outputs: GroupOutput[] = [];
+  outputStreams: (ReceiveStream | undefined)[] = [];
+  /** What must be on disk before anything is sent; `undefined` when nothing has changed. */
+  record: Uint8Array | undefined = undefined;
   /** Why this member cannot go on; `""` while it can. */
   fatal = "";
 
   readonly #pool: BufferPool;
   readonly #warnings = new Map<string, number>();
+  #toldCount = 0;
 
   constructor(config: GroupConfig) {
     this.config = config;
+    this.incarnation = config.incarnation;
     this.random = new Random(config.seed);
     this.#pool = new BufferPool(
       config.limits.bundleBytes,
       Math.ceil(2 * config.limits.windowBytes / config.limits.bundleBytes),
     );
-    this.roster = new Roster(config.members, config.address);
-    const { self } = this.roster;
-    self.name = config.name;
-    self.incarnation = config.incarnation;
-    self.welcomed = true;
-    this.own = new SendStream(config.members.length, config.limits.windowMessages, config.limits.windowBytes);
-    this.loopback = this.stream(self.rank, config.incarnation, 1);
-    self.stream = this.loopback;
-    this.roster.refresh();
-    this.identity = {
-      groupKey: hash32(config.group),
-      viewNumber: CONFIGURED_VIEW,
-      incarnation: config.incarnation,
-      rank: self.rank,
+    this.own = new SendStream(1, config.limits.windowMessages, config.limits.windowBytes);
+    this.loopback = this.stream(0, config.incarnation, 1);
+    this.multicast = this.#writer(this.identity);
+    this.unicast = this.#writer(this.identity);
+    this.outside = this.#writer(this.identity);
+  }
+
+  /** The own record, as it stands in views. */
+  get member(): Member {
+    const { address, name, limits } = this.config;
+    const { windowMessages, windowBytes } = limits;
+    return { address, name, incarnation: this.incarnation, windowMessages, windowBytes };
+  }
+
+  /** Who the own packets say they are from. */
+  get identity(): PacketIdentity {
+    const { roster } = this;
+    return {
+      groupKey: hash32(this.config.group),
+      viewNumber: roster?.number ?? 0,
+      lineage: roster?.view.lineage ?? 0,
+      incarnation: this.incarnation,
+      rank: roster === undefined ? 0 : roster.rank < 0 ? OBSERVER_RANK : roster.rank,
     };
-    const bundleBytes = Math.min(config.limits.bundleBytes, config.packetBytesMax);
-    this.multicast = new PacketWriter(this.identity, bundleBytes);
-    this.unicast = new PacketWriter(this.identity, bundleBytes);
+  }
+
+  /** The low half of the lineage of the present view. */
+  get lineageKey(): number {
+    return lineageKey(this.roster?.view.lineage ?? 0);
+  }
+
+  /** The present roster. Only for what happens in a view. */
+  get view(): Roster {
+    invariant(this.roster !== undefined, "there is no view");
+    return this.roster;
+  }
+
+  /** Whether messages may be sent and acknowledged now. */
+  get active(): boolean {
+    return this.phase === "member" && !this.wedged;
+  }
+
+  /** A view is entered, or left behind: from now on packets are labelled with it. */
+  enter(roster: Roster | undefined): void {
+    invariant(
+      this.multicast.openBytes === 0 && this.unicast.openBytes === 0,
+      "a packet is open while the view changes",
+    );
+    this.roster = roster;
+    this.multicast.identify(this.identity);
+    this.unicast.identify(this.identity);
+    this.outside.identify({ ...this.identity, viewNumber: 0, lineage: 0, rank: 0 });
+    const { windowMessages, windowBytes } = this.config.limits;
+    const members = roster?.view.members ?? [];
+    this.own.windowMessages = Math.min(windowMessages, ...members.map((member) => member.windowMessages));
+    this.own.windowBytes = Math.min(windowBytes, ...members.map((member) => member.windowBytes));
+  }
+
+  /** Starts the next life: nothing of the present one is left. */
+  begin(incarnation: Incarnation): void {
+    const { windowMessages, windowBytes } = this.config.limits;
+    this.incarnation = incarnation;
+    this.own = new SendStream(1, windowMessages, windowBytes);
+    this.loopback = this.stream(0, incarnation, 1);
+    this.wedged = false;
+    this.blocked = false;
+    this.enter(undefined);
   }
 
   /** A new stream with this member's bounds. */
@@ -90,23 +164,8 @@ export class GroupState {
     return new ReceiveStream(rank, incarnation, first, bounds, timing, this.random, this.#pool);
   }
 
-  /** Keeps the number of a member's former lives within bounds: the oldest is given up. */
-  trim(peer: Peer): void {
-    while (peer.former.length > FORMER_LIVES_MAX) {
-      const stream = peer.former.shift() as ReceiveStream;
-      peer.doneThrough = stream.incarnation;
-      this.forget(stream);
-      if (stream.settled) continue;
-      this.counters.abandoned += Math.max(0, stream.known - stream.received);
-      this.warn(
-        "abandoned",
-        `a former life of ${peer.label} was given up before all members had confirmed it`,
-      );
-    }
-  }
-
   /** Puts a packet out. */
-  send(destination: number, packet: Uint8Array): void {
+  send(destination: string, packet: Uint8Array): void {
     this.destinations.push(destination);
     this.packets.push(packet);
     this.counters.packetsSent++;
@@ -115,13 +174,38 @@ export class GroupState {
 
   /** Closes the open unicast packet and puts it out. */
   sendUnicast(rank: number): void {
-    this.send(rank, this.unicast.take());
+    this.send(this.view.peers[rank].address, this.unicast.take());
   }
 
-  /** Tells the application something. */
-  tell(event: ControlEvent): void {
-    if (this.events.length < this.config.limits.eventsMax) this.events.push(event);
-    else this.counters.eventsDropped++;
+  /** Sends one message outside of any view. */
+  sendOutside(to: Address, kind: number, flags: number, a: number, b: number, body: Uint8Array): void {
+    const { outside } = this;
+    const offset = outside.begin(kind as never, flags, 0, body.length, a, b);
+    outside.bytes.set(body, offset);
+    this.send(to, outside.take());
+  }
+
+  /** Reaches for an address, or lets it go. */
+  reach(address: Address, wanted: boolean): void {
+    if (address !== this.config.address) this.reaches.push({ address, wanted });
+  }
+
+  /** Tells the application something, behind all that it was given before. What matters most is never dropped. */
+  tell(event: Delivered): void {
+    const droppable = event.type === "retry" || event.type === "warning" || event.type === "suspected" ||
+      event.type === "trusted";
+    if (droppable && this.#toldCount >= this.config.limits.eventsMax) {
+      this.counters.eventsDropped++;
+      return;
+    }
+    if (droppable) this.#toldCount++;
+    this.outputs.push(event);
+    this.outputStreams.push(undefined);
+  }
+
+  /** The outputs were fetched. */
+  fetched(): void {
+    this.#toldCount = 0;
   }
 
   /** Tells the application of something strange: the first time, the 10th, the 100th and so on. */
@@ -129,5 +213,10 @@ export class GroupState {
     const count = (this.#warnings.get(code) ?? 0) + 1;
     this.#warnings.set(code, count);
     if (/^10*$/.test(String(count))) this.tell({ type: "warning", code, text, count });
+  }
+
+  #writer(identity: PacketIdentity): PacketWriter {
+    const { limits, packetBytesMax } = this.config;
+    return new PacketWriter(identity, Math.min(limits.bundleBytes, packetBytesMax));
   }
 }

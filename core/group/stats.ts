@@ -12,8 +12,6 @@ export class Counters {
   packetsAhead = 0;
   /** Packets beyond the window, dropped. */
   packetsBeyondWindow = 0;
-  /** Packets of a member before it said from where to listen, dropped; they are asked for again. */
-  packetsEarly = 0;
   /** Packets that arrived. */
   packetsReceived = 0;
   /** Packets handed to the transport. */
@@ -48,8 +46,14 @@ export class Counters {
   undecodable = 0;
   /** Greetings refused. */
   refused = 0;
-  /** Messages of a former life given up. */
-  abandoned = 0;
+  /** Views installed. */
+  viewsInstalled = 0;
+  /** Packets sent for view changes. */
+  changePackets = 0;
+  /** Packets sent for elections. */
+  electionPackets = 0;
+  /** Bytes of state given to members that join. */
+  transferBytes = 0;
   /** Events dropped because the application did not take them. */
   eventsDropped = 0;
 }

@@ -37,8 +37,8 @@ export interface ReceiveBounds {
 
 /** One life of one member, as a stream of messages. */
 export class ReceiveStream {
-  /** Rank of the member in the view. */
-  readonly rank: number;
+  /** Rank of the member in the present view. */
+  rank: number;
   /** The life of it that sends this stream. */
   readonly incarnation: number;
   /** Packets held: received and not yet stable, or ahead of a gap. */
@@ -55,10 +55,8 @@ export class ReceiveStream {
   stable: number;
   /** The highest sequence known to exist. */
   known: number;
-  /** The origin has a newer life: nothing new will come from it, only from other holders. */
-  frozen = false;
-  /** Of a former life: everybody has delivered the same of it. */
-  settled = false;
+  /** Nothing beyond this is handed to the order stage: set by the wedge, moved on by the cut. */
+  through: number = Infinity;
   /** Messages received since the last acknowledgement. */
   unacknowledged = 0;
   /** Whether the sender seems to have missed the last acknowledgement. */
@@ -150,19 +148,6 @@ export class ReceiveStream {
     this.acknowledgedAt = now;
   }
 
-  /**
-   * Learns that everything before `first` was delivered by all members, and is kept by nobody: by a former life of this
-   * one too, then, whatever this life was told when it began.
-   */
-  startFrom(first: number): void {
-    if (first <= this.received + 1) return;
-    this.received = this.store.firstMissing(first) - 1;
-    this.handed = first - 1;
-    this.released = Math.max(this.released, first - 1);
-    this.delivered = Math.max(this.delivered, first - 1);
-    this.settle(first - 1);
-  }
-
   /** Learns that sequences up to `known` exist, and sets the NAK timer when something is missing. */
   learn(known: number, now: number): void {
     const limit = this.delivered + this.#bounds.windowMessages;
@@ -203,6 +188,14 @@ export class ReceiveStream {
   backoff(): number {
     const doubled = this.#timing.nakDelayMaxMs * 2 ** Math.min(this.nakAttempts, 10);
     return Math.min(doubled, this.#timing.nakBackoffMaxMs) * this.#random.between(0.75, 1.25);
+  }
+
+  /** The view changes: asks anew, at once, whoever there is to ask. */
+  retarget(last: number, now: number): void {
+    this.known = Math.max(this.received, last);
+    this.nakAttempts = 0;
+    this.nakTarget = this.known;
+    this.nakAt = this.received < this.known ? now : Infinity;
   }
 
   /** The gap got smaller: ask for the rest soon. */

@@ -1,7 +1,7 @@
 /**
  * The sending half of reliable multicast: this member's own stream.
  *
- * Guarantees: sequences are consecutive from 1; a packet is kept until every member that counts has delivered what it
+ * Guarantees: sequences are consecutive from 1; a packet is kept until every member of the view has delivered what it
  * carries; at most a window of messages and of bytes is kept, so a member that is slow or away slows the sender down
  * instead of growing its memory (W7, H53).
  *
@@ -11,10 +11,10 @@
 import { PacketStore } from "./packet_store.ts";
 
 /** What one member has said about this stream. */
-interface Progress {
-  /** Whether messages wait for this member. False for one that left. */
-  counts: boolean;
+export interface Progress {
+  /** Received through. */
   received: number;
+  /** Delivered through. */
   delivered: number;
 }
 
@@ -24,7 +24,7 @@ export class SendStream {
   readonly store: PacketStore = new PacketStore();
   /** Last sequence given out, 0 at first. */
   last = 0;
-  /** Every member that counts has delivered everything up to here. */
+  /** Every member of the view has delivered everything up to here. */
   stable = 0;
   /** Bytes of messages in the open packet, not yet in the store. */
   openBytes = 0;
@@ -33,7 +33,7 @@ export class SendStream {
   /** Most bytes that may await confirmation. */
   windowBytes: number;
 
-  readonly #progress: Progress[];
+  #progress: Progress[];
 
   /**
    * @param memberCount Members of the view, this one included.
@@ -43,7 +43,7 @@ export class SendStream {
   constructor(memberCount: number, windowMessages: number, windowBytes: number) {
     this.windowMessages = windowMessages;
     this.windowBytes = windowBytes;
-    this.#progress = Array.from({ length: memberCount }, () => ({ counts: true, received: 0, delivered: 0 }));
+    this.#progress = Array.from({ length: memberCount }, () => ({ received: 0, delivered: 0 }));
   }
 
   /** Messages sent and not yet confirmed by all. */
@@ -73,14 +73,9 @@ export class SendStream {
     return this.#progress[rank].delivered;
   }
 
-  /** Received-through of one member, as far as it has said. */
-  receivedBy(rank: number): number {
-    return this.#progress[rank].received;
-  }
-
-  /** Whether messages wait for this member. */
-  counts(rank: number): boolean {
-    return this.#progress[rank].counts;
+  /** What one member has said about this stream. */
+  progressOf(rank: number): Readonly<Progress> {
+    return this.#progress[rank];
   }
 
   /**
@@ -99,23 +94,15 @@ export class SendStream {
     return true;
   }
 
-  /**
-   * A new life of a member starts to listen, to everything that is not stable: it may have to serve others, should this
-   * member die, so it has to hold what its former life may have held alone.
-   *
-   * @returns The first sequence that it needs.
-   */
-  restart(rank: number): number {
-    const progress = this.#progress[rank];
-    progress.counts = true;
-    progress.received = this.stable;
-    progress.delivered = this.stable;
-    return this.stable + 1;
+  /** A view was installed: what each of its members is known to have, by rank. Only they are waited for from now on. */
+  reform(progress: readonly Readonly<Progress>[]): void {
+    this.#progress = progress.map((member) => ({ ...member }));
+    this.#advance();
   }
 
-  /** Stops waiting for a member that left of its own will. */
+  /** Waits no longer for this member itself: its application has ended. */
   release(rank: number): void {
-    this.#progress[rank].counts = false;
+    this.#progress[rank] = { received: Infinity, delivered: Infinity };
     this.#advance();
   }
 
@@ -123,12 +110,12 @@ export class SendStream {
   missing(): number[] {
     const ranks: number[] = [];
     this.#progress.forEach((progress, rank) => {
-      if (progress.counts && progress.delivered < this.last) ranks.push(rank);
+      if (progress.delivered < this.last) ranks.push(rank);
     });
     return ranks;
   }
 
-  /** Recomputes what is stable: the minimum over all members that count. */
+  /** Recomputes what is stable: the minimum over all members. */
   #advance(): void {
     const stable = this.stableThrough();
     if (stable > this.stable) {
@@ -137,11 +124,11 @@ export class SendStream {
     }
   }
 
-  /** The least delivered-through of the members that count. */
+  /** The least delivered-through of the members. */
   stableThrough(): number {
     let least = this.last;
     for (const progress of this.#progress) {
-      if (progress.counts && progress.delivered < least) least = progress.delivered;
+      if (progress.delivered < least) least = progress.delivered;
     }
     return least;
   }

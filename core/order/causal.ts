@@ -75,7 +75,6 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
         let count = 0;
         for (; count < queue.length; count++) {
           const { sequence, message, dependencies } = queue[count];
-          if (sequence <= stream.released) continue; // the stream has learnt to start behind it: a former life had it
           if (!this.satisfied(stream, dependencies)) break;
           stream.released = sequence;
           this.#release(stream, message);
@@ -90,9 +89,13 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   }
 
   /** @inheritdoc */
-  forget(stream: S): void {
-    this.#held -= this.#queues.get(stream)?.length ?? 0;
-    this.#queues.delete(stream);
+  truncate(stream: S, last: number): void {
+    const queue = this.#queues.get(stream);
+    if (queue === undefined) return;
+    const kept = queue.filter(({ sequence }) => sequence <= last);
+    this.#held -= queue.length - kept.length;
+    if (kept.length === 0) this.#queues.delete(stream);
+    else this.#queues.set(stream, kept);
   }
 
   /** Whether all that a message of a stream depends on was released here. */

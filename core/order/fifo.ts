@@ -31,5 +31,5 @@ export class FifoOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   review(): void {}
 
   /** @inheritdoc */
-  forget(): void {}
+  truncate(): void {}
 }

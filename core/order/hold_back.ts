@@ -33,8 +33,8 @@ export interface HoldBack<S extends OrderedStream, M> {
   /** What is known of streams has changed (a new one, an abandoned one): releases what need wait no longer. */
   review(): void;
 
-  /** Drops what is held back of a stream. */
-  forget(stream: S): void;
+  /** Drops what is held back of a stream beyond a sequence: it is not in the cut. */
+  truncate(stream: S, last: number): void;
 
   /** Messages held back now. */
   readonly held: number;

@@ -9,7 +9,7 @@
 import { TuttiError } from "../base/errors.ts";
 import { Deadlines } from "../base/deadlines.ts";
 import type { Address } from "../base/ids.ts";
-import type { ControlEvent, Message } from "../group/events.ts";
+import type { GroupOutput } from "../group/events.ts";
 import { EVERYBODY, EVERYBODY_NOW } from "../group/state.ts";
 import type { GroupMachine } from "../group/machine.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
@@ -18,12 +18,12 @@ import type { Transport, TransportHandler } from "./transport.ts";
 
 /** Who takes what a machine puts out for the application. Called at the end of a turn, never re-entrantly. */
 export interface DriverSink {
-  /** Messages to deliver, in order; the streams at the same index go back to `consumed`. */
-  messages(messages: Message[], streams: ReceiveStream[]): void;
-  /** Other events, in order. */
-  events(events: ControlEvent[]): void;
+  /** Messages and events, in order; the streams at the same index go back to `consumed`. */
+  outputs(outputs: GroupOutput[], streams: (ReceiveStream | undefined)[]): void;
   /** The stable sequence, or anything else that waiting sends depend on, may have changed. */
   progress(): void;
+  /** This member has left: what was put out before is on its way. */
+  left(): void;
   /** The machine cannot go on. Called once. */
   failed(error: TuttiError): void;
 }
@@ -58,8 +58,6 @@ export class Driver implements TransportHandler {
 
   /** Reaches for the members and starts the clock. */
   start(): void {
-    const { roster } = this.#machine.state;
-    for (const peer of roster.others()) this.#transport.connect(peer.address);
     this.#guard(() => this.#machine.tick(this.#environment.now()));
     this.wake();
   }
@@ -96,6 +94,13 @@ export class Driver implements TransportHandler {
   }
 
   /** @inheritdoc */
+  stranger(peer: Address): void {
+    if (this.#stopped) return;
+    this.#guard(() => this.#machine.stranger(peer, this.#environment.now()));
+    this.wake();
+  }
+
+  /** @inheritdoc */
   reachable(peer: Address, up: boolean): void {
     if (this.#stopped) return;
     this.#guard(() => this.#machine.reachable(peer, up, this.#environment.now()));
@@ -113,6 +118,7 @@ export class Driver implements TransportHandler {
       this.#arm(next);
       this.#deliver();
     });
+    if (this.#machine.state.phase === "over") this.#sink.left();
     if (this.#machine.state.fatal !== "") {
       const why = this.#machine.state.fatal;
       this.#fail(new TuttiError("Replaced", `Cannot go on: ${why}; start this member again`));
@@ -121,16 +127,24 @@ export class Driver implements TransportHandler {
 
   #transmit(): void {
     const { state } = this.#machine;
+    if (state.reaches.length > 0) {
+      const { reaches } = state;
+      state.reaches = [];
+      for (const { address, wanted } of reaches) {
+        if (wanted) this.#transport.connect(address);
+        else this.#transport.disconnect(address);
+      }
+    }
     if (state.packets.length === 0) return;
     const { packets, destinations } = state;
     state.packets = [];
     state.destinations = [];
     for (let index = 0; index < packets.length; index++) {
-      const rank = destinations[index];
+      const destination = destinations[index];
       // A unicast that finds no room or no path is lost like any packet: what it said is said again.
-      if (rank === EVERYBODY) this.#multicast(packets[index]);
-      else if (rank === EVERYBODY_NOW) this.#multicastNow(packets[index]);
-      else this.#transport.unicast(state.roster.peers[rank].address, packets[index]);
+      if (destination === EVERYBODY) this.#multicast(packets[index]);
+      else if (destination === EVERYBODY_NOW) this.#multicastNow(packets[index]);
+      else this.#transport.unicast(destination as Address, packets[index]);
     }
   }
 
@@ -145,17 +159,12 @@ export class Driver implements TransportHandler {
 
   #deliver(): void {
     const { state } = this.#machine;
-    if (state.events.length > 0) {
-      const { events } = state;
-      state.events = [];
-      this.#sink.events(events);
-    }
-    if (state.deliveries.length > 0) {
-      const { deliveries, deliveryStreams } = state;
-      state.deliveries = [];
-      state.deliveryStreams = [];
-      this.#sink.messages(deliveries, deliveryStreams);
-    }
+    if (state.outputs.length === 0) return;
+    const { outputs, outputStreams } = state;
+    state.outputs = [];
+    state.outputStreams = [];
+    state.fetched();
+    this.#sink.outputs(outputs, outputStreams);
   }
 
   /** Keeps one timer: brought forward when something is due earlier, left alone otherwise. */

@@ -2,15 +2,21 @@
  * The Group: what an application holds. Promises and iterators around a machine and its driver, and nothing else.
  */
 import { TuttiError } from "../base/errors.ts";
-import type { Address, Incarnation, MemberName } from "../base/ids.ts";
+import { type Address, type Incarnation, type MemberName, MEMBERS_MAX } from "../base/ids.ts";
 import type { GroupConfig } from "../group/config.ts";
-import { type ControlEvent, type GroupEvent, type Message, messageId } from "../group/events.ts";
+import {
+  type ControlEvent,
+  type GroupEvent,
+  type GroupOutput,
+  type Message,
+  messageId,
+} from "../group/events.ts";
 import { GroupMachine } from "../group/machine.ts";
-import { CONFIGURED_VIEW } from "../group/state.ts";
 import type { View } from "../membership/view.ts";
 import { Driver, type DriverSink } from "./driver.ts";
 import type { Environment } from "./environment.ts";
 import { Inbox, type InboxOwner } from "./inbox.ts";
+import { type Leadership, LeadershipHolder } from "./leadership.ts";
 import {
   type CloseReport,
   deadlineMs,
@@ -18,6 +24,7 @@ import {
   DEFAULT_DEADLINE_MS,
   type JoinOptions,
   type ReadyOptions,
+  type StateHandler,
   type WaitOptions,
 } from "./options.ts";
 import type { Receipt } from "./receipt.ts";
@@ -38,8 +45,6 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   readonly name: MemberName;
   /** Own address, as the others reach it. */
   readonly address: Address;
-  /** This life's number. */
-  readonly incarnation: Incarnation;
 
   readonly #machine: GroupMachine;
   readonly #driver: Driver;
@@ -48,13 +53,18 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   readonly #inbox: Inbox;
   readonly #trace: ((line: TraceLine) => void) | undefined;
   readonly #sender: Sender;
+  readonly #leadership: LeadershipHolder;
+  readonly #state: StateHandler | undefined;
   readonly #readies = new Waits<
     { readonly check: () => boolean; readonly accept: () => void; readonly all: boolean }
   >();
   #closing: Promise<CloseReport> | undefined = undefined;
   #failure: TuttiError | undefined = undefined;
   #refusals: string[] = [];
+  /** Own messages of the present life whose confirmation was traced. */
   #stableTraced = 0;
+  /** Called once this member has left. */
+  #left: () => void = () => {};
 
   /** Made by {@link join} only. */
   constructor(
@@ -65,12 +75,12 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   ) {
     this.name = config.name;
     this.address = config.address;
-    this.incarnation = config.incarnation;
+    this.#state = options.state;
     this.#transport = options.transport;
     this.#environment = environment;
     this.#trace = options.trace;
     this.#machine = new GroupMachine(config);
-    this.#inbox = new Inbox(this.#inboxOwner(), options.onMessages, config.limits.eventsMax);
+    this.#inbox = new Inbox(this.#inboxOwner(), options.onMessages, options.onEvent, config.limits.eventsMax);
     this.#driver = new Driver(this.#machine, options.transport, environment, this.#driverSink());
     this.#sender = new Sender({
       machine: this.#machine,
@@ -79,13 +89,33 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       trace: options.trace,
       checkOpen: (what) => this.#checkOpen(what),
     });
+    this.#leadership = new LeadershipHolder(this.#machine, this.#driver, environment);
     connect(this.#driver);
     this.#driver.start();
   }
 
-  /** The present view. */
-  get view(): View {
-    return this.#machine.state.roster.view(CONFIGURED_VIEW);
+  /** Number of this member's present life: a member that was evicted comes back with a higher one. */
+  get incarnation(): Incarnation {
+    return this.#machine.state.incarnation;
+  }
+
+  /** The present view; `undefined` while this process is not a member. */
+  get view(): View | undefined {
+    const { phase, roster } = this.#machine.state;
+    return phase === "member" ? roster?.view : undefined;
+  }
+
+  /**
+   * The leadership of this member, while it leads and can be sure of it.
+   *
+   * There is never another leader in the same epoch, and while the signal is not aborted there is no later one either, as long
+   * as clocks differ in speed by less than a third and this process is not stopped between the look at the signal and what it does
+   * then: give the epoch along to whoever can refuse an older one.
+   *
+   * @returns `undefined` while somebody else leads, or nobody can be sure to.
+   */
+  leadership(): Leadership | undefined {
+    return this.#failure === undefined && this.#closing === undefined ? this.#leadership.get() : undefined;
   }
 
   /**
@@ -128,48 +158,49 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   }
 
   /**
-   * Waits until members are connected both ways: none of them can miss a message from then on.
+   * Waits until this process is a member of a view with so many members, or with certain ones.
    *
-   * @throws {TuttiError} `DeadlineExceeded` naming who is missing; `Refused` when a member refused this one or was refused;
+   * @throws {TuttiError} `DeadlineExceeded` naming who is there; `Refused` when a member refused this one or was refused;
    *   `Aborted`, `Closed`, `InvalidArgument`
    */
   ready(options: ReadyOptions = {}): Promise<void> {
     const wait = deadlineMs("wait for members", options.deadline, DEFAULT_DEADLINE_MS);
     this.#checkOpen("wait for members");
     const { members } = options;
-    const size = this.#machine.state.roster.peers.length;
     if (members !== undefined && typeof members !== "number" && !isNameList(members)) {
       throw new TuttiError(
         "InvalidArgument",
         "Cannot wait for members: members is neither a number nor a list of names",
       );
     }
-    if (typeof members === "number" && !(Number.isInteger(members) && members >= 1 && members <= size)) {
-      throw new TuttiError("InvalidArgument", `Cannot wait for ${members} members: the group has ${size}`);
+    if (
+      typeof members === "number" && !(Number.isInteger(members) && members >= 1 && members <= MEMBERS_MAX)
+    ) {
+      throw new TuttiError("InvalidArgument", `Cannot wait for ${members} members; use 1 to ${MEMBERS_MAX}`);
     }
+    const names = typeof members === "object" ? members : [];
+    const count = typeof members === "number" ? members : Math.max(1, this.#machine.state.config.expect);
+    const present = (): string[] => this.view?.members.map(({ name }) => name) ?? [];
     const check = (): boolean => {
-      if (Array.isArray(members)) return members.every((name) => this.#connected().includes(name));
-      return this.#connected().length >= (members as number | undefined ?? size);
+      const there = present();
+      return names.length > 0 ? names.every((name) => there.includes(name)) : there.length >= count;
     };
     if (check()) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const late = (): TuttiError => {
-        const missing = Array.isArray(members)
-          ? members.filter((name) => !this.#connected().includes(name))
-          : this.#machine.state.roster.peers.filter((peer) => !this.#isConnected(peer.rank)).map((peer) =>
-            peer.label
-          );
+        const there = present();
+        const wanted = names.length > 0 ? `members ${names.join(", ")}` : `${count} members`;
+        const found = there.length > 0
+          ? `there are ${there.join(", ")}`
+          : "this process is not in a group yet";
         const refusals = this.#refusals.length > 0 ? ` (${this.#refusals.join("; ")})` : "";
-        const code = this.#refusals.length > 0 ? "Refused" : "DeadlineExceeded";
         return new TuttiError(
-          code,
-          `Cannot reach ${
-            missing.join(", ")
-          } in time${refusals}; check that they run and are configured alike`,
+          this.#refusals.length > 0 ? "Refused" : "DeadlineExceeded",
+          `Cannot reach ${wanted} in time: ${found}${refusals}; check that all run and are configured alike`,
           { retryable: true },
         );
       };
-      this.#readies.add({ check, accept: resolve, all: !Array.isArray(members) }, reject, {
+      this.#readies.add({ check, accept: resolve, all: names.length === 0 }, reject, {
         what: "wait for members",
         deadlines: this.#driver.deadlines,
         deadlineAt: this.#environment.now() + wait,
@@ -193,8 +224,10 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       messagesWaiting: this.#inbox.waiting,
       messagesHeldBack: delivery.order.held,
       sendsWaiting: this.#sender.waiting,
-      bytesHeld: state.roster.streams.reduce((sum, stream) => sum + stream.store.bytes, 0),
-      membersUp: this.#connected().length,
+      bytesHeld: state.roster?.streams.reduce((sum, stream) => sum + stream.store.bytes, 0) ?? 0,
+      view: this.view?.number ?? 0,
+      members: this.view?.members.length ?? 0,
+      membersHeard: this.view === undefined ? 0 : this.#machine.watch.available().length,
       transport: this.#transport.stats(),
     };
   }
@@ -208,10 +241,12 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   }
 
   /**
-   * Leaves: stops accepting sends, waits until own messages are confirmed by all, says goodbye, releases everything.
-   * Messages of others that the application has not taken are dropped. Calling it again gives the same report.
+   * Leaves: stops accepting sends, waits until own messages are confirmed by all, and until the others have agreed on a view
+   * without this member; then releases everything. Messages of others that the application has not taken are dropped. Calling it
+   * again gives the same report.
    *
-   * @param options How long to wait for confirmations: default 2,000 ms. With a deadline of 0 it leaves at once.
+   * @param options How long to wait: default 2,000 ms. With a deadline of 0 it leaves at once, and the others have to find
+   *   out.
    * @returns What was not confirmed, and by whom.
    */
   close(options: { readonly deadline?: number } = {}): Promise<CloseReport> {
@@ -237,82 +272,147 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     // This application takes nothing more, so it need not confirm its own messages.
     const untaken = this.#inbox.waiting;
     this.#inbox.close(this.#failure);
-    if (this.#failure === undefined) state.own.release(state.roster.self.rank);
-    if (this.#failure === undefined && state.own.pending > 0 && wait > 0) {
-      await this.#sender.whenStable(state.own.last, started + wait, undefined).catch(() => {});
+    this.#leadership.end("this member leaves");
+    const sound = this.#failure === undefined;
+    if (sound && state.roster?.self !== undefined) state.own.release(state.roster.rank);
+    if (sound && state.own.pending > 0 && wait > 0) {
+      await this.#sender.whenStable(state.incarnation, state.own.last, started + wait, undefined).catch(
+        () => {},
+      );
     }
+    const members = state.own.pending === 0 ? [] : state.roster?.labels(state.own.missing()) ?? [];
+    if (sound && this.#failure === undefined) await this.#leave(started + wait);
     const report = {
-      unconfirmed: state.own.pending,
-      members: state.own.pending === 0 ? [] : state.roster.labels(state.own.missing()),
+      unconfirmed: Math.max(0, state.own.last - Math.max(state.own.stable, state.deliveredThrough)),
+      members,
       untaken,
     };
     this.#sender.stopConfirming(error);
-    if (this.#failure === undefined) {
-      this.#machine.leave(this.#environment.now());
-      this.#driver.wake();
-      await new Promise<void>((resolve) => this.#environment.defer(resolve));
-    }
     this.#driver.stop();
     await this.#transport.close(Math.max(100, started + wait - this.#environment.now()));
-    return report;
+    return report.unconfirmed === 0 ? { ...report, members: [] } : report;
+  }
+
+  /** Waits for a view without this member. */
+  async #leave(deadlineAt: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#left = resolve;
+    const cancel = this.#driver.deadlines.set(deadlineAt, resolve);
+    this.#trace?.({ n: this.name, e: "leave" });
+    this.#machine.leave(this.#environment.now());
+    this.#driver.wake();
+    await new Promise<void>((settled) => this.#environment.defer(settled));
+    if (this.#machine.state.phase !== "over" && !this.#driver.stopped) await promise;
+    cancel();
   }
 
   #inboxOwner(): InboxOwner {
     return {
       delivering: (message) => this.#traceDelivery(message),
+      telling: (event) => this.#telling(event),
       consumed: (stream, sequence) => this.#machine.consumed(stream, sequence),
-      callbackFailed: (cause) => {
-        const text = `Cannot go on: onMessages failed: ${String(cause)}; mend it and join again`;
+      callbackFailed: (what, cause) => {
+        const text = `Cannot go on: ${what} failed: ${String(cause)}; mend it and join again`;
         this.#fail(new TuttiError("CallbackFailed", text, { cause }));
         queueMicrotask(() => {
           throw cause; // an error of the application surfaces as any uncaught one does
         });
       },
+      snapshot: (transfer) => this.#snapshot(transfer),
+      restore: (snapshot) => {
+        this.#trace?.({ n: this.name, e: "join" });
+        if (snapshot !== undefined) return this.#state?.restore(snapshot);
+      },
       settled: () => this.#driver.wake(),
     };
   }
 
+  /** A member that joins wants this application's state. A failure is that member's loss only. */
+  #snapshot(transfer: number): void {
+    const failed = (cause: unknown): void => {
+      this.#machine.snapshotFailed(transfer, String(cause));
+      this.#driver.wake();
+    };
+    const taken = (snapshot: Uint8Array | undefined): void => {
+      if (snapshot !== undefined && !(snapshot instanceof Uint8Array)) {
+        return failed("it is not a Uint8Array");
+      }
+      this.#machine.snapshotTaken(transfer, snapshot);
+      this.#driver.wake();
+    };
+    try {
+      const result = this.#state?.snapshot();
+      if (result === undefined || result instanceof Uint8Array) {
+        taken(this.#state === undefined ? undefined : result);
+      } else Promise.resolve(result).then(taken, failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
   #driverSink(): DriverSink {
     return {
-      messages: (messages, streams) => this.#inbox.messages(messages, streams),
-      events: (events) => this.#events(events),
+      outputs: (outputs, streams) => {
+        for (const output of outputs) this.#look(output);
+        this.#inbox.outputs(outputs, streams);
+      },
       progress: () => this.#progress(),
+      left: () => this.#left(),
       failed: (error) => this.#fail(error),
     };
   }
 
-  #events(events: ControlEvent[]): void {
-    for (const event of events) {
-      if (event.type === "warning" && (event.code === "refused" || event.code === "refused-peer")) {
-        this.#refusals.push(event.text);
-        if (this.#refusals.length > 8) this.#refusals.shift();
-        // Who waits for certain members may not care for the one that is refused.
+  /** Some events concern this object before they reach the application. */
+  #look(event: GroupOutput): void {
+    if (event.type === "warning" && (event.code === "refused" || event.code === "refused-peer")) {
+      this.#refusals.push(event.text);
+      if (this.#refusals.length > 8) this.#refusals.shift();
+      // Who waits for certain members may not care for the one that is refused, nor does who is a member already.
+      if (event.code === "refused" || this.view === undefined) {
         this.#readies.rejectAll(
           new TuttiError("Refused", `Cannot join: ${event.text}; configure all members alike`),
           (wait) => wait.all,
         );
-      } else if (event.type === "view" && this.#trace !== undefined) {
-        const members = event.view.members.map((member) => member.name ?? member.address);
-        this.#trace({ n: this.name, e: "view", v: event.view.number, members });
       }
+    } else if (event.type === "evicted") {
+      this.#sender.evicted(event.incarnation, event.deliveredThrough);
+      this.#stableTraced = 0;
     }
-    this.#inbox.events(events);
+  }
+
+  /** An event is about to reach the application: what of it belongs into the trace. */
+  #telling(event: ControlEvent): void {
+    if (this.#trace === undefined) return;
+    const n = this.name;
+    if (event.type === "view") {
+      const { number, members, leader } = event.view;
+      const departed = Object.fromEntries(event.departed.map(({ member, reason }) => [member.name, reason]));
+      this.#trace({ n, e: "view", v: number, members: members.map(({ name }) => name), departed });
+      this.#trace({ n, e: "epoch", epoch: number, leader: members[leader].name });
+    } else if (event.type === "leader" && event.own) {
+      this.#trace({ n, e: "leader", epoch: event.epoch });
+    } else if (event.type === "evicted") {
+      this.#trace({ n, e: "evicted", v: event.view });
+    } else if (event.type === "election") {
+      const { epoch, strategy, winner, messages } = event;
+      this.#trace({ n, e: "election", epoch, strategy, winner, messages });
+    }
   }
 
   /** After every turn: whoever waits for confirmation, room or members may have it now. */
   #progress(): void {
-    const { own } = this.#machine.state;
-    if (this.#trace !== undefined) {
-      for (; this.#stableTraced < own.stable; this.#stableTraced++) {
-        this.#trace({
-          n: this.name,
-          e: "acked",
-          m: messageId(this.name, this.incarnation, this.#stableTraced + 1),
-        });
-      }
-    }
+    const { own, incarnation } = this.#machine.state;
+    this.#traceStable(incarnation, own.stable);
     this.#sender.progress();
+    this.#leadership.review();
     this.#readies.settle((wait) => wait.check(), (wait) => wait.accept());
+  }
+
+  #traceStable(incarnation: Incarnation, through: number): void {
+    if (this.#trace === undefined) return;
+    for (; this.#stableTraced < through; this.#stableTraced++) {
+      this.#trace({ n: this.name, e: "acked", m: messageId(this.name, incarnation, this.#stableTraced + 1) });
+    }
   }
 
   #fail(error: TuttiError): void {
@@ -322,6 +422,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     this.#sender.stopConfirming(error);
     this.#readies.rejectAll(error);
     this.#inbox.close(error);
+    this.#left();
     void this.close({ deadline: 0 });
   }
 
@@ -330,18 +431,6 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     if (this.#closing !== undefined) {
       throw new TuttiError("Closed", `Cannot ${what}: ${this.name} has left the group; join again`);
     }
-  }
-
-  #isConnected(rank: number): boolean {
-    const { roster } = this.#machine.state;
-    const peer = roster.peers[rank];
-    return peer === roster.self || (peer.connected && peer.up && peer.reachable);
-  }
-
-  #connected(): string[] {
-    return this.#machine.state.roster.peers.filter((peer) => this.#isConnected(peer.rank)).map((peer) =>
-      peer.label
-    );
   }
 
   #traceDelivery(message: Message): void {

@@ -1,26 +1,37 @@
 /**
  * The inbox: messages and events on their way to the application, and what the application has taken of them.
  *
- * Two ways out. *Iterating*: a message counts as taken when the application asks for the next one, so what it was
- * working on when it died is sent to its next life again. *A batch callback*: the batch counts as taken when the callback
- * returns, or when the promise it returned is fulfilled; until then no other batch is handed over. Either way a slow application holds back
- * its acknowledgements, and through them the senders.
+ * Two ways out. *Iterating*: a message counts as taken when the application asks for the next event. *Callbacks*: a batch of
+ * messages counts as taken when `onMessages` returns, or when the promise it returned is fulfilled; until then nothing else is
+ * handed over. Either way a slow application holds back its acknowledgements, and through them the senders.
+ *
+ * Everything keeps its place: a `view` comes after the messages of the view before and before those of the next. A snapshot
+ * is taken when everything before its place was taken and nothing after it was handed over.
  */
-import type { ControlEvent, GroupEvent, Message } from "../group/events.ts";
+import type { ControlEvent, GroupEvent, GroupOutput, Message } from "../group/events.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { UNDECODABLE } from "../wire/value.ts";
 
 /** Takes messages in batches; a promise holds back the next batch. */
 export type OnMessages = (messages: readonly Message[]) => void | PromiseLike<void>;
 
-/** What the inbox reports back. */
+/** Takes one event. */
+export type OnEvent = (event: ControlEvent) => void;
+
+/** What an inbox does with the application. */
 export interface InboxOwner {
   /** A message is about to be handed to the application. */
   delivering(message: Message): void;
+  /** An event is about to be handed to the application. */
+  telling(event: ControlEvent): void;
   /** The application has taken a message and all before it of the same stream. */
-  consumed(stream: ReceiveStream, sequence: number): void;
+  consumed(stream: ReceiveStream | undefined, sequence: number): void;
   /** The application's callback threw, or its promise was rejected: nobody knows what it has done. */
-  callbackFailed(cause: unknown): void;
+  callbackFailed(what: string, cause: unknown): void;
+  /** The application's state is wanted for a member that joins. */
+  snapshot(transfer: number): void;
+  /** The application's state is to be replaced. */
+  restore(snapshot: Uint8Array | undefined): void | PromiseLike<void>;
   /** Some messages were taken: acknowledgements may be due. */
   settled(): void;
 }
@@ -31,23 +42,25 @@ interface Waiter {
 }
 
 const DONE: IteratorResult<GroupEvent, undefined> = { done: true, value: undefined };
-/** Events that were taken are cut off the front of the queue in batches of this many. */
+/** What was taken is cut off the front of the queue in batches of this many. */
 const COMPACT_COUNT = 1024;
 
-/** A queue of events with one consumer. */
+/** A queue with one consumer. */
 export class Inbox {
   readonly #owner: InboxOwner;
   readonly #onMessages: OnMessages | undefined;
+  readonly #onEvent: OnEvent | undefined;
   readonly #eventsMax: number;
-  #queue: GroupEvent[] = [];
+  #queue: GroupOutput[] = [];
   #streams: (ReceiveStream | undefined)[] = [];
   #head = 0;
-  #controlCount = 0;
+  #messageCount = 0;
+  #droppableCount = 0;
+  /** With callbacks for messages only: events for whoever iterates. */
+  #events: ControlEvent[] = [];
   /** The messages that the application is working on: more than one if it asked for several at once. */
-  #current: { stream: ReceiveStream; sequence: number }[] = [];
+  #current: { stream: ReceiveStream | undefined; sequence: number }[] = [];
   #waiters: Waiter[] = [];
-  #batch: Message[] = [];
-  #batchStreams: ReceiveStream[] = [];
   #busy = false;
   #closed = false;
   #error: unknown = undefined;
@@ -56,60 +69,53 @@ export class Inbox {
 
   /**
    * @param onMessages Takes the messages, if the application wants batches.
+   * @param onEvent Takes the events, if the application wants callbacks.
    * @param eventsMax Most events other than messages that wait.
    */
-  constructor(owner: InboxOwner, onMessages: OnMessages | undefined, eventsMax: number) {
+  constructor(
+    owner: InboxOwner,
+    onMessages: OnMessages | undefined,
+    onEvent: OnEvent | undefined,
+    eventsMax: number,
+  ) {
     this.#owner = owner;
     this.#onMessages = onMessages;
+    this.#onEvent = onEvent;
     this.#eventsMax = eventsMax;
   }
 
   /** Messages waiting for the application. Bounded by the windows of the senders. */
   get waiting(): number {
-    return this.#queue.length - this.#head - this.#controlCount + this.#batch.length;
+    return this.#messageCount;
   }
 
-  /** Takes messages from the driver. */
-  messages(messages: Message[], streams: ReceiveStream[]): void {
+  /** Takes what the driver brings. */
+  outputs(outputs: readonly GroupOutput[], streams: readonly (ReceiveStream | undefined)[]): void {
     if (this.#closed) return;
-    if (this.#onMessages === undefined) {
-      for (let index = 0; index < messages.length; index++) this.#push(messages[index], streams[index]);
-      this.#serve();
-      return;
-    }
-    if (this.#batch.length === 0) {
-      this.#batch = messages;
-      this.#batchStreams = streams;
-    } else {
-      for (let index = 0; index < messages.length; index++) {
-        this.#batch.push(messages[index]);
-        this.#batchStreams.push(streams[index]);
+    for (let index = 0; index < outputs.length; index++) {
+      const output = outputs[index];
+      if (output.type === "message") this.#messageCount++;
+      else if (isDroppable(output)) {
+        if (this.#droppableCount + this.#events.length >= this.#eventsMax) {
+          this.dropped++;
+          continue;
+        }
+        this.#droppableCount++;
       }
+      this.#queue.push(output);
+      this.#streams.push(streams[index]);
     }
-    this.#handBatch(this.#onMessages);
-  }
-
-  /** Takes other events from the driver. */
-  events(events: ControlEvent[]): void {
-    if (this.#closed) return;
-    for (const event of events) {
-      if (this.#controlCount >= this.#eventsMax) this.dropped++;
-      else {
-        this.#controlCount++;
-        this.#push(event, undefined);
-      }
-    }
-    this.#serve();
+    this.#work();
   }
 
   /** The next event, as an async iterator gives it. */
   next(): Promise<IteratorResult<GroupEvent, undefined>> {
     this.#takeCurrent();
-    const event = this.#pull();
-    if (event !== undefined) return Promise.resolve({ done: false, value: event });
-    if (this.#error !== undefined) return Promise.reject(this.#error);
-    if (this.#closed) return Promise.resolve(DONE);
-    return new Promise((resolve, reject) => this.#waiters.push({ resolve, reject }));
+    const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<GroupEvent, undefined>>();
+    this.#waiters.push({ resolve, reject });
+    this.#work();
+    if (this.#closed) this.#dismiss();
+    return promise;
   }
 
   /** Nothing more will come, or be acknowledged. What waits is dropped; iterators end, or fail with `error`. */
@@ -120,44 +126,108 @@ export class Inbox {
     this.#error = error;
     this.#queue = [];
     this.#streams = [];
+    this.#events = [];
     this.#head = 0;
-    this.#controlCount = 0;
-    this.#batch = [];
-    this.#batchStreams = [];
+    this.#messageCount = 0;
+    this.#dismiss();
+  }
+
+  #dismiss(): void {
     for (const { resolve, reject } of this.#waiters.splice(0)) {
-      if (error === undefined) resolve(DONE);
-      else reject(error);
+      if (this.#error === undefined) resolve(DONE);
+      else reject(this.#error);
     }
   }
 
-  #push(event: GroupEvent, stream: ReceiveStream | undefined): void {
-    this.#queue.push(event);
-    this.#streams.push(stream);
+  /** Hands over what can be handed over now. */
+  #work(): void {
+    this.#serveEvents();
+    while (!this.#busy && !this.#closed && this.#head < this.#queue.length) {
+      const output = this.#queue[this.#head];
+      switch (output.type) {
+        case "message":
+          if (this.#onMessages !== undefined) this.#handBatch(this.#onMessages);
+          else if (!this.#handOne(output)) return;
+          break;
+        case "snapshot":
+          // Who iterates is done with a message when it asks for the next event.
+          if (this.#current.length > 0) return;
+          this.#drop();
+          this.#owner.snapshot(output.transfer);
+          break;
+        case "restore":
+          this.#drop();
+          this.#call("restore", () => this.#owner.restore(output.snapshot));
+          break;
+        default:
+          if (!this.#handEvent(output)) return;
+      }
+    }
   }
 
-  #pull(): GroupEvent | undefined {
-    while (this.#head < this.#queue.length) {
-      const event = this.#queue[this.#head];
-      const stream = this.#streams[this.#head];
-      this.#head++;
-      if (this.#head >= COMPACT_COUNT && this.#head * 2 >= this.#queue.length) {
-        this.#queue = this.#queue.slice(this.#head);
-        this.#streams = this.#streams.slice(this.#head);
-        this.#head = 0;
-      }
-      if (event.type !== "message" || stream === undefined) {
-        this.#controlCount--;
-        return event;
-      }
-      if (event.value === UNDECODABLE) {
-        this.#owner.consumed(stream, event.sequence);
-        continue;
-      }
-      this.#current.push({ stream, sequence: event.sequence });
-      this.#owner.delivering(event);
-      return event;
+  /** Takes the head off the queue. */
+  #drop(): ReceiveStream | undefined {
+    const stream = this.#streams[this.#head];
+    const output = this.#queue[this.#head];
+    if (output.type === "message") this.#messageCount--;
+    else if (isDroppable(output)) this.#droppableCount--;
+    this.#head++;
+    if (this.#head === this.#queue.length) {
+      this.#queue = [];
+      this.#streams = [];
+      this.#head = 0;
+    } else if (this.#head >= COMPACT_COUNT && this.#head * 2 >= this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#head);
+      this.#streams = this.#streams.slice(this.#head);
+      this.#head = 0;
     }
-    return undefined;
+    return stream;
+  }
+
+  /** Gives the message at the head to whoever iterates. @returns Whether it went. */
+  #handOne(message: Message): boolean {
+    if (message.value === UNDECODABLE) {
+      this.#owner.consumed(this.#drop(), message.sequence);
+      return true;
+    }
+    const waiter = this.#waiters.shift();
+    if (waiter === undefined) return false;
+    const stream = this.#drop();
+    this.#current.push({ stream, sequence: message.sequence });
+    this.#owner.delivering(message);
+    waiter.resolve({ done: false, value: message });
+    return true;
+  }
+
+  /** Gives the event at the head to whoever takes events. @returns Whether it went. */
+  #handEvent(event: ControlEvent): boolean {
+    if (this.#onEvent !== undefined) {
+      const { onEvent } = { onEvent: this.#onEvent };
+      this.#drop();
+      this.#owner.telling(event);
+      this.#call("onEvent", () => onEvent(event));
+      return true;
+    }
+    if (this.#onMessages !== undefined) { // messages go on, whether or not anybody iterates
+      this.#drop();
+      this.#owner.telling(event);
+      if (this.#events.length < this.#eventsMax) this.#events.push(event);
+      else this.dropped++;
+      this.#serveEvents();
+      return true;
+    }
+    const waiter = this.#waiters.shift();
+    if (waiter === undefined) return false;
+    this.#drop();
+    this.#owner.telling(event);
+    waiter.resolve({ done: false, value: event });
+    return true;
+  }
+
+  #serveEvents(): void {
+    while (this.#waiters.length > 0 && this.#events.length > 0) {
+      (this.#waiters.shift() as Waiter).resolve({ done: false, value: this.#events.shift() as ControlEvent });
+    }
   }
 
   /** The application asks for more: it is done with what it had. */
@@ -168,48 +238,55 @@ export class Inbox {
     this.#owner.settled();
   }
 
-  #serve(): void {
-    while (this.#waiters.length > 0) {
-      const event = this.#pull();
-      if (event === undefined) return;
-      (this.#waiters.shift() as Waiter).resolve({ done: false, value: event });
-    }
-  }
-
+  /** Hands over all messages up to the next event. */
   #handBatch(onMessages: OnMessages): void {
-    while (!this.#busy && !this.#closed && this.#batch.length > 0) {
-      const batch = this.#batch;
-      const streams = this.#batchStreams;
-      this.#batch = [];
-      this.#batchStreams = [];
-      const shown = batch.some((message) => message.value === UNDECODABLE)
-        ? batch.filter((message) => message.value !== UNDECODABLE)
-        : batch;
-      for (const message of shown) this.#owner.delivering(message);
-      this.#busy = true;
-      let result: void | PromiseLike<void> = undefined;
-      try {
-        result = onMessages(shown);
-      } catch (error) {
-        return this.#owner.callbackFailed(error);
-      }
-      if (typeof result?.then === "function") {
-        Promise.resolve(result).then(() => {
-          this.#taken(batch, streams);
-          this.#handBatch(onMessages);
-        }).catch((error: unknown) => this.#owner.callbackFailed(error));
-        return;
-      }
-      this.#taken(batch, streams);
+    const batch: Message[] = [];
+    const streams: (ReceiveStream | undefined)[] = [];
+    let shown = batch;
+    const { length } = this.#queue;
+    for (let index = this.#head; index < length; index++) {
+      const output = this.#queue[index];
+      if (output.type !== "message") break;
+      batch.push(output);
+      streams.push(this.#streams[index]);
+      if (output.value === UNDECODABLE && shown === batch) shown = [];
     }
+    for (let count = batch.length; count > 0; count--) this.#drop();
+    if (shown !== batch) shown = batch.filter((message) => message.value !== UNDECODABLE);
+    for (const message of shown) this.#owner.delivering(message);
+    this.#call("onMessages", () => onMessages(shown), () => this.#taken(batch, streams));
   }
 
-  #taken(batch: readonly Message[], streams: readonly ReceiveStream[]): void {
-    this.#busy = false;
-    if (this.#closed) return;
+  #taken(batch: readonly Message[], streams: readonly (ReceiveStream | undefined)[]): void {
     for (let index = 0; index < batch.length; index++) {
       this.#owner.consumed(streams[index], batch[index].sequence);
     }
     this.#owner.settled();
   }
+
+  /** Calls the application; while a promise of its is open nothing else is handed over. */
+  #call(what: string, call: () => void | PromiseLike<void>, done: () => void = () => {}): void {
+    this.#busy = true;
+    const end = (): void => {
+      this.#busy = false;
+      if (!this.#closed) done();
+    };
+    let result: void | PromiseLike<void> = undefined;
+    try {
+      result = call();
+    } catch (error) {
+      return this.#owner.callbackFailed(what, error);
+    }
+    if (typeof result?.then !== "function") return end();
+    Promise.resolve(result).then(() => {
+      end();
+      this.#work();
+    }).catch((error: unknown) => this.#owner.callbackFailed(what, error));
+  }
+}
+
+/** What may be dropped when nobody takes it: what matters only while it is new. */
+function isDroppable(event: GroupOutput): boolean {
+  return event.type === "retry" || event.type === "warning" || event.type === "suspected" ||
+    event.type === "trusted";
 }

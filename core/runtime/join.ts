@@ -3,22 +3,21 @@ import { invariant, TuttiError } from "../base/errors.ts";
 import type { MemberName } from "../base/ids.ts";
 import { completeLimits, completeTiming, type GroupConfig } from "../group/config.ts";
 import { GroupMachine } from "../group/machine.ts";
-import { orderAddresses } from "../membership/view.ts";
-import { FORMER_LIVES_MAX } from "../group/roster.ts";
-import { HOLDING_BYTES } from "../wire/control.ts";
+import { heartbeatBytesMax } from "../wire/heartbeat.ts";
 import { DEPENDENCY_BYTES } from "../wire/limits.ts";
 import { newIncarnation, realEnvironment } from "./environment.ts";
 import { Group } from "./group.ts";
 import { checkJoinOptions, type JoinOptions } from "./options.ts";
 import type { TransportHandler } from "./transport.ts";
 
-/** Lives of one member that a heartbeat, or the causes of a message, may name. */
-const LIVES_MAX = FORMER_LIVES_MAX + 1;
+/** Members for which a packet must have room in any case. */
+const MEMBERS_LEAST = 8;
 
 /**
  * Joins a group.
  *
- * Binds the transport and starts to reach for the other members; it does not wait for them: {@link Group.ready} does.
+ * Binds the transport and starts to look for the group among the peers. If there is none, the peers found one, once all that are
+ * expected are there. It does not wait for that: {@link Group.ready} does.
  *
  * @returns The group, to send to and to iterate.
  * @throws {TuttiError} `InvalidArgument`, `InvalidAddress`, `AddressInUse`, `Unsupported`
@@ -48,6 +47,13 @@ export async function join(options: JoinOptions): Promise<Group> {
       `Cannot join: the order is ${String(options.order)}; use fifo or causal`,
     );
   }
+  const { election = "senior" } = options;
+  if (election !== "senior" && election !== "bully" && election !== "ring") {
+    throw new TuttiError(
+      "InvalidArgument",
+      `Cannot join: the election is ${String(election)}; use senior, bully or ring`,
+    );
+  }
   const environment = realEnvironment();
   // The adapter needs its handler before it knows its address, the machine its address before it exists.
   let driver: TransportHandler | undefined;
@@ -55,16 +61,18 @@ export async function join(options: JoinOptions): Promise<Group> {
     packet: (bytes) => driver?.packet(bytes),
     drain: () => driver?.drain(),
     reachable: (peer, up) => driver?.reachable(peer, up),
+    stranger: (peer) => driver?.stranger?.(peer),
   });
   try {
-    const members = orderAddresses([address, ...peers]);
+    const seeds = [...new Set(peers)].filter((peer) => peer !== address);
     const { packetBytesMax } = transport.traits;
+    const memberCount = Math.max(MEMBERS_LEAST, seeds.length + 1);
     const overheadBytes = GroupMachine.OVERHEAD_BYTES +
-      LIVES_MAX * members.length * Math.max(DEPENDENCY_BYTES, HOLDING_BYTES);
+      Math.max(DEPENDENCY_BYTES * memberCount, heartbeatBytesMax(memberCount));
     const roomBytes = packetBytesMax - overheadBytes;
     if (roomBytes < 1) {
       const text =
-        `Cannot join: packets of ${packetBytesMax} bytes are too small for ${members.length} members; ` +
+        `Cannot join: packets of ${packetBytesMax} bytes are too small for ${memberCount} members; ` +
         `use a transport with packets of more than ${overheadBytes}`;
       throw new TuttiError("InvalidArgument", text);
     }
@@ -73,7 +81,9 @@ export async function join(options: JoinOptions): Promise<Group> {
       name: options.name as MemberName,
       address,
       incarnation: newIncarnation(),
-      members,
+      seeds,
+      expect: options.expect ?? seeds.length + 1,
+      election,
       order: options.order ?? "fifo",
       limits: { ...limits, messageBytesMax: Math.min(limits.messageBytesMax, roomBytes) },
       timing,

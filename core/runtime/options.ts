@@ -3,7 +3,8 @@ import { TuttiError } from "../base/errors.ts";
 import type { Limits, Timing } from "../group/config.ts";
 import type { TraceLine } from "./trace.ts";
 import type { OrderName } from "../wire/control.ts";
-import type { OnMessages } from "./inbox.ts";
+import type { ElectionName } from "../election/mod.ts";
+import type { OnEvent, OnMessages } from "./inbox.ts";
 import type { Transport } from "./transport.ts";
 
 /** How to join a group. */
@@ -14,18 +15,48 @@ export interface JoinOptions {
   readonly name: string;
   /** How members reach each other, for example `zeromq({ listen: "tcp://127.0.0.1:8001" })`. */
   readonly transport: Transport;
-  /** Addresses of the other members. Every member must be given the same list, own address included or not. */
+  /** Addresses of processes that may be members already, or that start with this one: its way into the group. */
   readonly peers: readonly string[];
+  /**
+   * How many of the peers and this process must be there before they found a group, if none of them is a member of one. Default:
+   * all of them. 0 to only ever join a group that exists. With fewer than all, processes that start while others are not
+   * reachable can found a second group.
+   */
+  readonly expect?: number;
+  /** Who should lead: the most senior member, or whom an election by `bully` or `ring` names. Default `senior`. */
+  readonly election?: ElectionName;
   /** Order of delivery. Default `fifo`. */
   readonly order?: OrderName;
   /** Takes messages in batches: the fast way. Without it they are iterated. */
   readonly onMessages?: OnMessages;
+  /** Takes events other than messages, each in its place among the messages. Without it they are iterated. */
+  readonly onEvent?: OnEvent;
+  /** The application's state, for members that join later. Without it they get the messages from when they join. */
+  readonly state?: StateHandler;
   /** Bounds that differ from the defaults. */
   readonly limits?: Partial<Limits>;
   /** Times that differ from the defaults. */
   readonly timing?: Partial<Timing>;
   /** Takes the lines of the node trace, in order; see docs/trace.md. */
   readonly trace?: (line: TraceLine) => void;
+}
+
+/** An application's state: what it has made of the messages so far. */
+export interface StateHandler {
+  /**
+   * Gives the state for a member that joins. What it holds must be fixed before the call returns; a promise may be returned for
+   * the bytes. Called between two messages: everything delivered so far is in it, nothing later.
+   *
+   * @returns At most `limits.snapshotBytesMax` bytes.
+   */
+  snapshot(): Uint8Array | PromiseLike<Uint8Array>;
+  /**
+   * Replaces the state: this process has joined, or joined again after it was evicted. Messages follow once it has returned, or
+   * the promise it returned is fulfilled.
+   *
+   * @param snapshot What `snapshot` gave at another member.
+   */
+  restore(snapshot: Uint8Array): void | PromiseLike<void>;
 }
 
 /** How long to wait, and for what to stop waiting. */
@@ -38,7 +69,7 @@ export interface WaitOptions {
 
 /** How to wait for members. */
 export interface ReadyOptions extends WaitOptions {
-  /** How many members, this one included, or the names of those waited for. Default: all configured ones. */
+  /** How many members, this one included, or the names of those waited for. Default: as many as were expected, at least 1. */
   readonly members?: number | readonly string[];
 }
 
@@ -57,8 +88,12 @@ const JOIN_OPTIONS: Record<keyof JoinOptions, string> = {
   name: "string",
   transport: "object",
   peers: "object",
+  expect: "number",
+  election: "string",
   order: "string",
   onMessages: "function",
+  onEvent: "function",
+  state: "object",
   limits: "object",
   timing: "object",
   trace: "function",
@@ -89,6 +124,10 @@ export function checkJoinOptions(options: JoinOptions): void {
   }
   if (!Array.isArray(options.peers) || !options.peers.every((peer) => typeof peer === "string")) {
     refuse("the option peers is not a list of addresses");
+  }
+  const { state } = options;
+  if (state !== undefined && (typeof state.snapshot !== "function" || typeof state.restore !== "function")) {
+    refuse("the option state lacks snapshot or restore");
   }
   if (typeof options.transport.open !== "function" || typeof options.transport.canonical !== "function") {
     refuse("the option transport is not a transport; pass for example zeromq({ listen })");

@@ -7,14 +7,18 @@ import { messageId } from "../group/events.ts";
 export interface ReceiptSource {
   /** Own name. */
   readonly name: MemberName;
-  /** Own life. */
-  readonly incarnation: Incarnation;
-  /** Resolves when the message is stable; rejects at the deadline, on abort, or when the group closes first. */
-  whenStable(sequence: number, deadlineAt: number, signal: AbortSignal | undefined): Promise<void>;
+  /** Resolves when the message is stable; rejects at the deadline, on abort, or when the group closes or evicts first. */
+  whenStable(
+    incarnation: Incarnation,
+    sequence: number,
+    deadlineAt: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void>;
 }
 
 /**
- * A message was accepted: it has its place in this member's stream, and will be sent again until every member has it.
+ * A message was accepted: it has its place in this member's stream, and will be sent again until every member of the view has
+ * it.
  *
  * @example
  * ```ts
@@ -29,7 +33,9 @@ export interface ReceiptSource {
  * ```
  */
 export class Receipt {
-  /** Number of the message in this life of the sender. */
+  /** Which life of this member sent it. */
+  readonly incarnation: Incarnation;
+  /** Number of the message in that life. */
   readonly sequence: number;
   /** Lamport time at which it was sent. */
   readonly lamport: number;
@@ -41,12 +47,14 @@ export class Receipt {
   /** Made by the group only. */
   constructor(
     source: ReceiptSource,
+    incarnation: Incarnation,
     sequence: number,
     lamport: number,
     deadlineAt: number,
     signal: AbortSignal | undefined,
   ) {
     this.#source = source;
+    this.incarnation = incarnation;
     this.sequence = sequence;
     this.lamport = lamport;
     this.#deadlineAt = deadlineAt;
@@ -55,17 +63,18 @@ export class Receipt {
 
   /** Names the message for good, for example `P1@1790000000000000_17`. */
   get id(): string {
-    return messageId(this.#source.name, this.#source.incarnation, this.sequence);
+    return messageId(this.#source.name, this.incarnation, this.sequence);
   }
 
   /**
-   * Fulfilled when the message is confirmed by all: delivered to the application of every member that has not left.
+   * Fulfilled when the message is confirmed by all: delivered to the application of every member of the view; members that are
+   * evicted or leave are waited for no longer.
    *
-   * Rejected with a {@link TuttiError} `DeadlineExceeded`, `Aborted` or `Closed` when that is not known in time. The
-   * message may still be, or become, delivered: its fate is unknown, and the text says who has not confirmed it.
+   * Rejected with a {@link TuttiError} `DeadlineExceeded`, `Aborted`, `Closed` or `Excluded` when that is not known in time. The
+   * message may still be, or become, delivered: its fate is unknown, unless the text says that it is lost.
    */
   get stable(): Promise<void> {
-    this.#stable ??= this.#source.whenStable(this.sequence, this.#deadlineAt, this.#signal);
+    this.#stable ??= this.#source.whenStable(this.incarnation, this.sequence, this.#deadlineAt, this.#signal);
     return this.#stable;
   }
 }

@@ -5,6 +5,7 @@
  */
 import { copyBytes } from "../base/bytes.ts";
 import { TuttiError } from "../base/errors.ts";
+import type { Incarnation } from "../base/ids.ts";
 import { messageId } from "../group/events.ts";
 import type { GroupMachine } from "../group/machine.ts";
 import { type EncodedValue, encodeValue } from "../wire/value.ts";
@@ -13,6 +14,9 @@ import type { Environment } from "./environment.ts";
 import { aborted, Receipt, type ReceiptSource } from "./receipt.ts";
 import type { TraceLine } from "./trace.ts";
 import { type Patience, Waits } from "./waits.ts";
+
+/** Lives that are over whose messages' fates are remembered. */
+const PAST_LIVES_MAX = 8;
 
 /** A send that waits for room in the window. */
 interface WaitingSend {
@@ -41,6 +45,8 @@ export class Sender {
   #sendBytes = 0;
   readonly #rooms = new Waits<{ readonly accept: () => void }>();
   readonly #confirmations = new Waits<{ readonly sequence: number; readonly accept: () => void }>();
+  /** Lives that are over, and their last message that is known to be delivered by all. */
+  readonly #past = new Map<Incarnation, { readonly last: number; readonly known: boolean }>();
   #stableSettled = 0;
   /** What was stable when a message was last refused for want of room; -1 when none was since there was progress. */
   #refusedAt = -1;
@@ -49,11 +55,10 @@ export class Sender {
 
   constructor(context: SenderContext) {
     this.#context = context;
-    const { name, incarnation } = context.machine.state.config;
     this.#receipts = {
-      name,
-      incarnation,
-      whenStable: (sequence, deadlineAt, signal) => this.whenStable(sequence, deadlineAt, signal),
+      name: context.machine.state.config.name,
+      whenStable: (incarnation, sequence, deadlineAt, signal) =>
+        this.whenStable(incarnation, sequence, deadlineAt, signal),
     };
   }
 
@@ -74,7 +79,7 @@ export class Sender {
   offer(value: unknown): Receipt | undefined {
     const encoded = this.#encode(value);
     const receipt = this.#sends.size > 0 ? undefined : this.#accept(encoded, Infinity, undefined);
-    if (receipt === undefined) this.#refusedAt = this.#context.machine.state.own.stable;
+    if (receipt === undefined && this.#isOpen()) this.#refusedAt = this.#context.machine.state.own.stable;
     return receipt;
   }
 
@@ -92,13 +97,21 @@ export class Sender {
   }
 
   /** Resolves when a message is confirmed by all. */
-  whenStable(sequence: number, deadlineAt: number, signal: AbortSignal | undefined): Promise<void> {
-    const { machine, driver } = this.#context;
-    const { own, roster } = machine.state;
-    if (sequence <= own.stable) return Promise.resolve();
+  whenStable(
+    incarnation: Incarnation,
+    sequence: number,
+    deadlineAt: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { state } = this.#context.machine;
+    const past = this.#past.get(incarnation);
+    if (past !== undefined) {
+      return past.last >= sequence ? Promise.resolve() : Promise.reject(excluded(past.known));
+    }
+    if (incarnation === state.incarnation && sequence <= state.own.stable) return Promise.resolve();
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
     const late = (): TuttiError => {
-      const members = roster.labels(own.missing()).join(", ");
+      const members = this.#missing();
       const text =
         `Cannot confirm message ${sequence} in time: ${members} has not confirmed it; its fate is unknown`;
       return new TuttiError("DeadlineExceeded", text);
@@ -110,14 +123,30 @@ export class Sender {
         reject,
         this.#patience("wait for confirmation", deadlineAt, signal, late),
       );
-      driver.wake();
+      this.#context.driver.wake();
     });
+  }
+
+  /**
+   * The present life is over, the member was evicted: what waits for confirmation learns its fate. Sends that were not accepted
+   * wait for the next life.
+   *
+   * @param through The last own message that the group delivers; `undefined` when that is not known.
+   */
+  evicted(incarnation: Incarnation, through: number | undefined): void {
+    const last = through ?? this.#stableSettled;
+    this.#past.set(incarnation, { last, known: through !== undefined });
+    if (this.#past.size > PAST_LIVES_MAX) this.#past.delete(this.#past.keys().next().value as Incarnation);
+    this.#confirmations.settle((wait) => wait.sequence <= last, (wait) => wait.accept());
+    this.#confirmations.rejectAll(excluded(through !== undefined));
+    this.#stableSettled = 0;
+    this.#refusedAt = -1;
   }
 
   /** After every turn: whoever waits for confirmation or room may have it now. */
   progress(): void {
     const { own } = this.#context.machine.state;
-    if (own.stable > this.#stableSettled) {
+    if (own.stable > this.#stableSettled) { // of the present life: `evicted` has dealt with those before
       this.#stableSettled = own.stable;
       this.#confirmations.settle((wait) => wait.sequence <= own.stable, (wait) => wait.accept());
     }
@@ -161,12 +190,13 @@ export class Sender {
     const { machine, driver, trace } = this.#context;
     const sequence = machine.send(encoded.encoding, encoded.bytes);
     if (sequence === 0) return undefined;
+    const { incarnation } = machine.state;
     if (trace !== undefined) {
-      const { name, incarnation } = this.#receipts;
+      const { name } = this.#receipts;
       trace({ n: name, e: "send", m: messageId(name, incarnation, sequence) });
     }
     driver.wake();
-    return new Receipt(this.#receipts, sequence, machine.state.clock.time, deadlineAt, signal);
+    return new Receipt(this.#receipts, incarnation, sequence, machine.state.clock.time, deadlineAt, signal);
   }
 
   #waitForRoom(encoded: EncodedValue, deadlineAt: number, signal: AbortSignal | undefined): Promise<Receipt> {
@@ -183,10 +213,7 @@ export class Sender {
     this.#sendBytes += bytes;
     // What waits outlives this call: the encoder's buffer, or the caller's own bytes, may change meanwhile.
     const kept: EncodedValue = { encoding: encoded.encoding, bytes: copyBytes(encoded.bytes) };
-    const late = (): TuttiError =>
-      new TuttiError("WindowFull", `Cannot send: ${this.#whyFull()}; the message was not sent`, {
-        retryable: true,
-      });
+    const late = (): TuttiError => this.#notSent();
     return new Promise((resolve, reject) => {
       const rejectSend = (error: unknown): void => {
         this.#sendBytes -= bytes;
@@ -214,14 +241,50 @@ export class Sender {
   #isWritable(): boolean {
     const { own } = this.#context.machine.state;
     if (own.stable > this.#refusedAt) this.#refusedAt = -1;
-    return this.#refusedAt < 0 && this.#sends.size === 0 && own.hasRoom(1);
+    return this.#isOpen() && this.#refusedAt < 0 && this.#sends.size === 0 && own.hasRoom(1);
+  }
+
+  /** Whether this process is a member that may send. */
+  #isOpen(): boolean {
+    const { active, blocked } = this.#context.machine.state;
+    return active && !blocked;
+  }
+
+  /** Why a message was not sent before its deadline. */
+  #notSent(): TuttiError {
+    const { phase, blocked, wedged } = this.#context.machine.state;
+    const code = phase !== "member" || blocked || wedged ? "NotPrimary" : "WindowFull";
+    return new TuttiError(code, `Cannot send: ${this.#whyFull()}; the message was not sent`, {
+      retryable: true,
+    });
   }
 
   #whyFull(): string {
-    const { own, roster } = this.#context.machine.state;
-    const members = roster.labels(own.missing()).join(", ");
-    return `the send window is full (${own.pending} messages, ${own.pendingBytes} bytes) and ${
-      members || "nobody"
-    } has not confirmed them`;
+    const { phase, blocked, wedged, own, roster } = this.#context.machine.state;
+    if (phase !== "member" || roster === undefined) return "this process is not a member of a view yet";
+    if (blocked) {
+      const away = roster.peers.filter((peer) => peer.suspected).map((peer) => peer.name);
+      return `no quorum of view ${roster.number} is heard: ${away.join(", ")} ${
+        away.length === 1 ? "is" : "are"
+      } away`;
+    }
+    if (wedged) return `the view after view ${roster.number} is not agreed on yet`;
+    return `the send window is full (${own.pending} messages, ${own.pendingBytes} bytes) and ${this.#missing()} has not confirmed them`;
   }
+
+  /** Who has not confirmed what was sent. */
+  #missing(): string {
+    const { own, roster } = this.#context.machine.state;
+    return roster?.labels(own.missing()).join(", ") || "nobody";
+  }
+}
+
+/** The error for a message of a life that has ended by eviction. */
+function excluded(known: boolean): TuttiError {
+  return new TuttiError(
+    "Excluded",
+    known
+      ? "Cannot confirm the message: this member was evicted before others had it; it is lost"
+      : "Cannot confirm the message: this member was evicted before; the message's fate is unknown",
+  );
 }

@@ -19,8 +19,12 @@ export interface GroupStats extends Readonly<Counters> {
   readonly sendsWaiting: number;
   /** Bytes of others' messages held until all have them. */
   readonly bytesHeld: number;
-  /** Members connected, this one included. */
-  readonly membersUp: number;
+  /** Number of the present view; 0 while this process is not a member. */
+  readonly view: number;
+  /** Members of the view. */
+  readonly members: number;
+  /** Members of the view that are not suspected, this one included. */
+  readonly membersHeard: number;
   /** Counters of the transport. */
   readonly transport: Readonly<Record<string, number>>;
 }

@@ -49,28 +49,55 @@ export interface AckedLine extends TraceOrigin {
   readonly m: string;
 }
 
-/** A view is installed; `v` grows. */
+/**
+ * Why a member of one view is not in the next: it asked to leave (`left`), did not answer (`crashed`), held up others
+ * (`slow`), or its process came back as a new life (`restarted`).
+ */
+export type DepartureReason = "left" | "crashed" | "slow" | "restarted";
+
+/** A view is installed; `v` grows by one within a membership. */
 export interface ViewLine extends TraceOrigin {
   /** What happened. */
   readonly e: "view";
   /** Number of the view. */
   readonly v: number;
-  /** The nodes in it, in the order of members. */
+  /** The nodes in it, the most senior first. */
   readonly members: readonly string[];
+  /** Members of the view before that are not in this one, and why. */
+  readonly departed?: Readonly<Record<string, DepartureReason>>;
 }
 
-/** The node starts from a state transfer: what came before is not asked of it. */
+/**
+ * The node starts from a state transfer, and the snapshot is in place: what came before is not asked of it. Deliveries before
+ * its first view are the tail, which the giver delivered after the snapshot.
+ */
 export interface JoinLine extends TraceOrigin {
   /** What happened. */
   readonly e: "join";
 }
 
-/** A node accepts an epoch. */
+/** A living node learns that it is no member any more; what it had sent without confirmation has an unknown fate. */
+export interface EvictedLine extends TraceOrigin {
+  /** What happened. */
+  readonly e: "evicted";
+  /** The view that it is not in. */
+  readonly v: number;
+}
+
+/** The node leaves in good order and does nothing more in this life. */
+export interface LeaveLine extends TraceOrigin {
+  /** What happened. */
+  readonly e: "leave";
+}
+
+/** A node accepts an epoch; its number is that of the view. */
 export interface EpochLine extends TraceOrigin {
   /** What happened. */
   readonly e: "epoch";
   /** Number of the epoch. */
   readonly epoch: number;
+  /** Who leads it, as this node was told. */
+  readonly leader?: string;
 }
 
 /** A node acts as an epoch's leader for the first time. */
@@ -79,6 +106,20 @@ export interface LeaderLine extends TraceOrigin {
   readonly e: "leader";
   /** The epoch that it leads. */
   readonly epoch: number;
+}
+
+/** An election of who should propose the next view has ended at a node; for people and statistics. */
+export interface ElectionLine extends TraceOrigin {
+  /** What happened. */
+  readonly e: "election";
+  /** The epoch in which it was held. */
+  readonly epoch: number;
+  /** Name of the strategy. */
+  readonly strategy: string;
+  /** The node elected. */
+  readonly winner: string;
+  /** How many messages it took. */
+  readonly messages: number;
 }
 
 /** The node was killed; written by the harness that did it. */
@@ -132,8 +173,11 @@ export type NodeLine =
   | AckedLine
   | ViewLine
   | JoinLine
+  | EvictedLine
+  | LeaveLine
   | EpochLine
   | LeaderLine
+  | ElectionLine
   | CrashLine
   | LockLine
   | UseLine
@@ -142,12 +186,20 @@ export type NodeLine =
 /** One line of a node trace; switch on `e`. */
 export type TraceLine = NodeLine | EndLine;
 
-type Field = "text" | "number" | "boolean" | "texts";
+type Field = "text" | "number" | "boolean" | "texts" | "departures";
+/** The types, for people. */
+const EXPECTED: Readonly<Record<Field, string>> = {
+  text: "a text",
+  number: "a number",
+  boolean: "true or false",
+  texts: "a list of texts",
+  departures: "reasons by name",
+};
 type FieldRule = readonly [name: string, type: Field, optional?: "optional"];
 
 const MESSAGE: FieldRule = ["m", "text"];
 const GROUP: FieldRule = ["g", "text", "optional"];
-const EPOCH: readonly FieldRule[] = [["epoch", "number"], GROUP];
+const EPOCH: FieldRule = ["epoch", "number"];
 const LOCK: readonly FieldRule[] = [["lock", "text"], ["token", "number"], GROUP];
 
 /** The fields of each event after `n`, `t` and `e`, in the order in which they are written. */
@@ -161,10 +213,13 @@ const FIELDS: Readonly<Record<TraceLine["e"], readonly FieldRule[]>> = {
     ["replay", "boolean", "optional"],
   ],
   acked: [MESSAGE, GROUP],
-  view: [["v", "number"], ["members", "texts"], GROUP],
+  view: [["v", "number"], ["members", "texts"], GROUP, ["departed", "departures", "optional"]],
   join: [GROUP],
-  epoch: EPOCH,
-  leader: EPOCH,
+  evicted: [["v", "number"], GROUP],
+  leave: [GROUP],
+  epoch: [EPOCH, GROUP, ["leader", "text", "optional"]],
+  leader: [EPOCH, GROUP],
+  election: [EPOCH, ["strategy", "text"], ["winner", "text"], ["messages", "number"], GROUP],
   crash: [GROUP],
   lock: LOCK,
   unlock: LOCK,
@@ -174,6 +229,8 @@ const FIELDS: Readonly<Record<TraceLine["e"], readonly FieldRule[]>> = {
   done: [["id", "text"], GROUP],
   end: [["correct", "texts"]],
 };
+
+const DEPARTURES: ReadonlySet<unknown> = new Set<DepartureReason>(["left", "crashed", "slow", "restarted"]);
 
 const NODE: readonly FieldRule[] = [["n", "text"], ["t", "number", "optional"]];
 
@@ -255,7 +312,7 @@ function toLine(value: unknown, index: number): TraceLine | undefined {
     if (!hasType(field, type)) {
       throw malformed(
         index,
-        `"${name}" of "${event}" is ${JSON.stringify(field) ?? "missing"}, not a ${type}`,
+        `"${name}" of "${event}" is ${JSON.stringify(field) ?? "missing"}, not ${EXPECTED[type]}`,
       );
     }
     read[name] = field;
@@ -273,6 +330,9 @@ function hasType(value: unknown, type: Field): boolean {
       return typeof value === "boolean";
     case "texts":
       return Array.isArray(value) && value.every((item) => typeof item === "string");
+    case "departures":
+      return typeof value === "object" && value !== null && !Array.isArray(value) &&
+        Object.values(value).every((reason) => DEPARTURES.has(reason));
   }
 }
 

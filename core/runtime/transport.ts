@@ -33,6 +33,11 @@ export interface TransportHandler {
    * (`false`). Called once per change. A peer that restarts may go straight to a new `true` or through `false`.
    */
   reachable(peer: Address, up: boolean): void;
+  /**
+   * Somebody that this adapter does not reach for reaches for it, under this address. Called now and then while that is so.
+   * Its packets are heard once the handler has called `connect`.
+   */
+  stranger?(peer: Address): void;
 }
 
 /** The port. An adapter is opened once and closed once. */

@@ -8,7 +8,7 @@
 import { compareNatural } from "../base/ids.ts";
 import { VectorClock } from "../clock/vector.ts";
 import { causalOrder } from "./checkers/causal_order.ts";
-import type { NodeLine, TraceLine } from "../runtime/trace.ts";
+import type { NodeLine, TraceLine, ViewLine } from "../runtime/trace.ts";
 
 /**
  * Writes a trace as pairs of lines, `host {"host":1,...}` and the event's text, as ShiViz reads them with its pattern
@@ -64,13 +64,19 @@ function event(line: NodeLine): string {
     case "acked":
       return `acked ${line.m}`;
     case "view":
-      return `view ${line.v} of ${line.members.join(", ")}`;
+      return `view ${line.v} of ${line.members.join(", ")}${departures(line)}`;
     case "join":
+    case "leave":
     case "crash":
       return line.e;
+    case "evicted":
+      return `evicted by view ${line.v}`;
     case "epoch":
+      return `epoch ${line.epoch}${line.leader === undefined ? "" : ` led by ${line.leader}`}`;
     case "leader":
-      return `${line.e} ${line.epoch}`;
+      return `leader ${line.epoch}`;
+    case "election":
+      return `election of ${line.winner} in epoch ${line.epoch} by ${line.strategy} with ${line.messages} messages`;
     case "lock":
     case "unlock":
     case "expire":
@@ -81,4 +87,9 @@ function event(line: NodeLine): string {
     case "done":
       return `${line.e} ${line.id}`;
   }
+}
+
+function departures({ departed = {} }: ViewLine): string {
+  const gone = Object.entries(departed).map(([name, reason]) => `${name} ${reason}`);
+  return gone.length === 0 ? "" : ` (${gone.join(", ")})`;
 }

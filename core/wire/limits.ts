@@ -37,3 +37,5 @@ export const VALUE_WORK_MAX = 1_000_000;
 export const DATE_SECONDS_MAX: number = 2 ** 41;
 /** Largest big integer in an application value, in bytes (H40). */
 export const BIGINT_BYTES_MAX = 64;
+/** Rank in the packets of one that is no member of the view yet, and asks for messages of a cut. */
+export const OBSERVER_RANK = 0xffff;

@@ -9,11 +9,11 @@
  *     2  u8   protocol version
  *     3  u8   flags: bit 0 = relayed (a member resends what another one sent)
  *     4  u32  group key: FNV-1a of the group's name
- *     8  u64  view number
+ *     8  u64  view number; 0 for what is said outside of any view
  *    16  u64  incarnation of the sender (of the origin, if relayed)
  *    24  u16  rank of the sender in the view (of the origin, if relayed)
  *    26  u16  rank of the relaying member, else the same as at 24
- *    28  u32  reserved, zero
+ *    28  u32  lineage key: the low half of the number of the founder's life; 0 outside of any view
  *
  * Message header, 24 bytes, followed by `bodyBytes` of body:
  *
@@ -33,16 +33,40 @@ export const Kind = {
   ack: 2,
   /** To any holder. a: incarnation of the stream, b: its rank. Body: ranges of missing sequences. */
   nak: 3,
-  /** To all. a: own last sequence, b: Lamport time. Body: own stable sequence, then what is held of every stream. */
+  /** To all. a: own last sequence, b: Lamport time. Body: see heartbeat.ts. */
   heartbeat: 4,
-  /** To one address. a: own incarnation, b: Lamport time. Body: CBOR, see control.ts. */
+  /** To one address, outside of any view: who the sender is and what it wants. a: own incarnation. Body: CBOR. */
   hello: 5,
-  /** To one address: why its HELLO was refused. a: the incarnation known here of that member. Body: CBOR. */
+  /** To one address, outside of any view: why its HELLO was refused. a: the incarnation known here of that member. Body: CBOR. */
   refuse: 6,
   /** Piggybacked on data. a: own last sequence, b: own stable sequence. */
   mark: 7,
-  /** To all: the sender leaves of its own will. a: own last sequence, b: Lamport time. */
-  bye: 8,
+  /** To one address, outside of any view: the present view of a member. Body: CBOR. */
+  welcome: 8,
+  /** To all. a: ballot, b: number of the view to come. */
+  prepare: 9,
+  /** To a proposer. a: ballot, b: number of the view to come. Body: what is held, what was accepted (CBOR). */
+  promise: 10,
+  /** To a proposer: a higher ballot was promised. a: its ballot, b: the ballot promised. */
+  busy: 11,
+  /** To all. a: ballot, b: number of the view to come. Body: the proposal (CBOR). */
+  accept: 12,
+  /** To a proposer. a: ballot, b: number of the view to come. */
+  accepted: 13,
+  /** To all. a: number of the view. Body: the proposal that was decided (CBOR). */
+  install: 14,
+  /** To one that is no member any more. a: number of the present view. Body: its address and life (CBOR). */
+  out: 15,
+  /** Between members. flags: what of the election, a: round, b: rank of the candidate. */
+  election: 16,
+  /** To a joiner: what to hold before it can be admitted. a: ballot, b: number of the view to come. Body: the proposal (CBOR). */
+  cut: 17,
+  /** From a joiner, outside of any view: it holds what CUT named. a: ballot, b: number of the view to come. Body: CBOR. */
+  held: 18,
+  /** From a joiner, outside of any view: asks for a part of a state transfer. Body: CBOR. */
+  pull: 19,
+  /** To a joiner, outside of any view. a: number of the transfer, b: offset. Body: see transfer.ts. */
+  chunk: 20,
 } as const;
 
 /** One of the kinds. */

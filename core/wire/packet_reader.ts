@@ -25,8 +25,10 @@ export class PacketReader {
   view: DataView = new DataView(new ArrayBuffer(0));
   /** FNV-1a of the group's name. */
   groupKey = 0;
-  /** View number. */
+  /** View number; 0 outside of any view. */
   viewNumber = 0;
+  /** The low half of the number of the founder's life. */
+  lineageKey = 0;
   /** Incarnation of the sender, or of the origin of a relayed packet. */
   incarnation = 0;
   /** Rank of the sender, or of the origin of a relayed packet. */
@@ -73,11 +75,12 @@ export class PacketReader {
     if (view.getUint16(0) !== PACKET_MAGIC) return "foreign";
     if (view.getUint8(2) !== PROTOCOL_VERSION) return "version";
     const flags = view.getUint8(3);
-    if (flags > FLAG_RELAYED || view.getUint32(28) !== 0) return "malformed";
+    if (flags > FLAG_RELAYED) return "malformed";
     this.relayed = flags === FLAG_RELAYED;
     this.groupKey = view.getUint32(4);
     this.viewNumber = readU64(view, 8);
     this.incarnation = readU64(view, 16);
+    this.lineageKey = view.getUint32(28);
     this.rank = view.getUint16(24);
     this.relayRank = view.getUint16(26);
     if (this.viewNumber < 0 || this.incarnation <= 0) return "malformed";

@@ -13,14 +13,21 @@ const SLAB_BYTES = 512 * 1024;
 export interface PacketIdentity {
   /** FNV-1a of the group's name. */
   readonly groupKey: number;
-  /** View number. */
+  /** View number; 0 outside of any view. */
   readonly viewNumber: number;
+  /** Number of the founder's life; 0 outside of any view. */
+  readonly lineage: number;
   /** Incarnation of the sender or origin. */
   readonly incarnation: number;
   /** Rank of the sender or origin. */
   readonly rank: number;
   /** Rank of the relaying member, when it is not the origin. */
   readonly relayRank?: number;
+}
+
+/** What of a lineage's number stands in each packet. */
+export function lineageKey(lineage: number): number {
+  return lineage % 0x1_0000_0000;
 }
 
 /** Packs messages into packets of at most `packetBytes`, or of one larger message. */
@@ -53,6 +60,7 @@ export class PacketWriter {
     writeU64(view, 16, identity.incarnation);
     view.setUint16(24, identity.rank);
     view.setUint16(26, identity.relayRank ?? identity.rank);
+    view.setUint32(28, lineageKey(identity.lineage));
   }
 
   /** Whether a message with such a body still fits into the open packet (or opens a fresh one). */

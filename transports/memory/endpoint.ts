@@ -48,6 +48,8 @@ export interface EndpointNetwork {
   pairChanged(one: Endpoint, other: Address): void;
   multicast(from: Endpoint, packet: Uint8Array): SendStatus;
   unicast(from: Endpoint, peer: Peer, packet: Uint8Array): SendStatus;
+  /** One end sends to an address to which it has no path. */
+  knock(from: Endpoint, to: Address): void;
   /** A peer's path is gone: whoever waits for room on its link need not wait any longer. */
   released(link: Link): void;
 }
@@ -131,7 +133,10 @@ export class Endpoint implements Transport, Life {
 
   unicast(to: Address, packet: Uint8Array): SendStatus {
     const peer = this.peers.get(to);
-    if (this.#handler === undefined || peer?.target === undefined) return this.#refuse("unreachable");
+    if (this.#handler === undefined || peer?.target === undefined) {
+      if (this.#handler !== undefined) this.#network.knock(this, to);
+      return this.#refuse("unreachable");
+    }
     if (packet.length > this.traits.packetBytesMax) return this.#refuse("oversize");
     return this.#network.unicast(this, peer, packet);
   }

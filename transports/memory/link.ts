@@ -59,6 +59,7 @@ export interface Peer {
 export type Held =
   | { readonly kind: "packet"; readonly packet: Packet }
   | { readonly kind: "drain" }
+  | { readonly kind: "stranger"; readonly address: Address }
   | { readonly kind: "reachable"; readonly peer: Peer; readonly life: Life | undefined };
 
 /** Counters of one life. */

@@ -104,6 +104,7 @@ export class MemoryNetwork {
       pairChanged: (one, other) => this.#pairChanged(one, other),
       multicast: (from, packet) => this.#transit.multicast(from, packet),
       unicast: (from, peer, packet) => this.#transit.unicast(from, peer, packet),
+      knock: (from, address) => this.#knock(from, address),
       released: (link) => this.#transit.drain(link),
     };
   }
@@ -315,6 +316,22 @@ export class MemoryNetwork {
     const up = one.handler !== undefined && one.peers.has(otherAddress) && other.peers.has(one.address);
     this.#find(one, otherAddress, up ? other : undefined);
     this.#find(other, one.address, up ? one : undefined);
+  }
+
+  /** One end sends to another that does not reach for it: that other hears who it was, if the way there is open. */
+  #knock(from: Endpoint, address: Address): void {
+    const to = this.#endpoints.get(address);
+    if (from.handler === undefined || to?.handler === undefined) return;
+    if (!from.peers.has(address) || to.peers.has(from.address) || this.#link(from.address, address).blocked) {
+      return;
+    }
+    this.#scheduler.at(
+      this.#scheduler.now() + this.#reachableDelayMs,
+      () => {
+        if (to.peers.has(from.address) || !from.peers.has(to.address)) return;
+        this.#transit.hand(to, { kind: "stranger", address: from.address });
+      },
+    );
   }
 
   /** Notes a change of a path and tells the handler after the delay; equal delays keep the order of the changes. */

@@ -162,6 +162,9 @@ export class Transit {
           life.counts.bytesReceived += entry.packet.bytes.length;
           life.handler?.packet(entry.packet.bytes);
           return;
+        case "stranger":
+          life.handler?.stranger?.(entry.address);
+          return;
         case "drain":
           life.handler?.drain();
           return;

@@ -81,6 +81,7 @@ export class ZeroMqTransport implements Transport {
       linkAt: (address) => this.#state === "open" ? this.#links.get(address) : undefined,
       linkOf: (boot) => this.#linkOf(boot),
       packet: (bytes) => this.#deliver(bytes),
+      stranger: (address) => this.#tell((handler) => handler.stranger?.(address)),
       acknowledged: (link) => this.#acknowledge(link),
       left: (link) => {
         // Two that close at the same time: the other's farewell is as good as its answer.

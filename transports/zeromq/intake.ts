@@ -26,6 +26,8 @@ export interface IntakePorts {
   acknowledged(link: Link | undefined): void;
   /** A peer has said farewell by unicast. */
   left(link: Link): void;
+  /** Somebody who is not known reaches for this adapter. */
+  stranger(address: Address): void;
   /** A frame was taken: a deadline may have changed. */
   handled(): void;
 }
@@ -139,8 +141,10 @@ export class Intake {
     if (this.#routes.size >= ROUTES_MAX) this.#routes.delete(this.#routes.keys().next().value as string);
     this.#routes.set(routeKey(route), address);
     const link = this.#ports.linkAt(address);
-    if (link === undefined) this.#counters.unknownPeers++;
-    else link.receiveHello(frame, publish, nowMs);
+    if (link === undefined) {
+      this.#counters.unknownPeers++;
+      this.#ports.stranger(address);
+    } else link.receiveHello(frame, publish, nowMs);
   }
 
   #takeBye(boot: Boot, final: boolean, unicast: boolean, nowMs: number): void {

@@ -1,10 +1,12 @@
 /**
  * Validity: what a correct node sent, it and every correct node deliver. Agreement: what a correct node delivered,
- * every correct node delivers. (Hadzilacos and Toueg 1994, "A modular approach to fault-tolerant broadcasts".)
+ * every correct node delivers. (Hadzilacos and Toueg 1994, "A modular approach to fault-tolerant broadcasts"; for groups whose
+ * membership changes, Chockler, Keidar and Vitenberg 2001, "Group communication specifications: a comprehensive study".)
  *
- * Correct are the nodes of the `end` line; without one nothing can be said, and that is reported. Of a node that joined
- * only this is asked: what others delivered in its first view or later, where they came from an earlier view; and of
- * each sending life, what follows the first message that it delivered of it. Needs no order between nodes.
+ * Correct are the nodes of the `end` line; without one nothing can be said, and that is reported. A node is asked for what
+ * belongs to its present membership: what was sent (validity) or delivered (agreement) in its first view or later. Tails and
+ * replays bear witness of nothing, since they tell of views before. Where nobody writes views, a node that joined is asked, of
+ * each sending life, for what follows the first message that it delivered of it. Needs no order between nodes.
  */
 import {
   correctIn,
@@ -12,6 +14,7 @@ import {
   type GroupHistory,
   type History,
   type Life,
+  type Membership,
   type Message,
 } from "./history.ts";
 import { Findings, type Violation } from "./violation.ts";
@@ -29,13 +32,12 @@ export function validity(history: History): Violation[] {
     const obligations = correctIn(history, group).map((name) => new Obligation(group, name));
     for (const sender of correctIn(history, group)) {
       const node = group.nodes.get(sender);
-      if (node === undefined || node.down) continue;
+      if (node === undefined || node.out !== undefined) continue;
       for (const message of node.life.sent) {
         if (message.failed) continue;
-        const own = node.tenure.delivered.get(message);
         for (const obligation of obligations) {
           if (obligation.has(message)) continue;
-          if (obligation.name !== sender && !obligation.asks(message, own, node.firstView)) continue;
+          if (obligation.name !== sender && !obligation.asks(message, message.view)) continue;
           findings.add(
             `${obligation.name} never delivers ${message.m}, which ${sender} sent; both are correct`,
             message.index,
@@ -58,54 +60,52 @@ export function agreement(history: History): Violation[] {
   const findings = new Findings("agreement");
   if (!hasEnd(history, findings)) return findings.violations;
   for (const group of history.groups) {
-    const obligations = correctIn(history, group).map((name) => new Obligation(group, name));
-    const reported = new Map<Obligation, Set<Message>>();
-    /** Delivered by all, so that one look at each message is enough in a trace without faults. */
-    const everywhere = new Set<Message>();
-    for (const { name: witness } of obligations) {
-      const node = group.nodes.get(witness);
-      for (const delivery of node?.tenure.deliveries ?? []) {
-        const message = delivery.message!;
-        if (everywhere.has(message)) continue;
-        if (obligations.every((obligation) => obligation.has(message))) {
-          everywhere.add(message);
-          continue;
-        }
-        for (const obligation of obligations) {
-          if (obligation.has(message) || !obligation.asks(message, delivery, node?.firstView)) continue;
-          let known = reported.get(obligation);
-          if (known === undefined) reported.set(obligation, known = new Set());
-          if (known.has(message)) continue;
-          known.add(message);
-          findings.add(
-            `${obligation.name} never delivers ${message.m}, which ${witness} delivers; both are correct`,
-            delivery.index,
-          );
-        }
-        if (findings.full) return findings.violations;
+    const names = correctIn(history, group);
+    const obligations = names.map((name) => new Obligation(group, name));
+    for (const [message, witnesses] of witnessesIn(group, names)) {
+      for (const obligation of obligations) {
+        if (obligation.has(message)) continue;
+        const witness = witnesses.find(({ view }) => obligation.asks(message, view));
+        if (witness === undefined) continue;
+        findings.add(
+          `${obligation.name} never delivers ${message.m}, which ${witness.line.n} delivers; both are correct`,
+          witness.index,
+        );
       }
+      if (findings.full) return findings.violations;
     }
   }
   return findings.violations;
 }
 
+/** Of each message that correct nodes deliver, the deliveries that ask for most: in the latest view, and in none. */
+function witnessesIn(group: GroupHistory, names: readonly string[]): Map<Message, Delivery[]> {
+  const witnesses = new Map<Message, Delivery[]>();
+  for (const name of names) {
+    for (const [message, delivery] of group.nodes.get(name)?.membership.delivered ?? []) {
+      if (delivery.past && (group.views.size > 0 || delivery.out !== undefined)) continue;
+      let known = witnesses.get(message);
+      if (known === undefined) witnesses.set(message, known = []);
+      const rival = known.findIndex(({ view }) => (view === undefined) === (delivery.view === undefined));
+      if (rival < 0) known.push(delivery);
+      else if ((delivery.view ?? 0) > (known[rival].view ?? 0)) known[rival] = delivery;
+    }
+  }
+  return witnesses;
+}
+
 /** What a correct node must have delivered. */
 class Obligation {
   readonly name: string;
-  readonly #delivered: ReadonlyMap<Message, Delivery>;
-  readonly #joined: boolean;
-  readonly #firstView: number | undefined;
-  /** The lowest sequence delivered of each sending life; only for a node that joined. */
+  readonly #membership: Membership | undefined;
+  /** The lowest sequence delivered of each sending life; only for a node that joined a group without views. */
   readonly #firstOf: Map<Life, number> = new Map();
 
   constructor(group: GroupHistory, name: string) {
-    const tenure = group.nodes.get(name)?.tenure;
     this.name = name;
-    this.#delivered = tenure?.delivered ?? new Map();
-    this.#joined = tenure?.joined ?? false;
-    this.#firstView = tenure?.firstView;
-    if (!this.#joined) return;
-    for (const [message, { line }] of this.#delivered) {
+    this.#membership = group.nodes.get(name)?.membership;
+    if (this.#membership === undefined || !this.#membership.joined || group.views.size > 0) return;
+    for (const [message, { line }] of this.#membership.delivered) {
       if (line.replay) continue; // a former life had it, and perhaps what follows as well
       const first = this.#firstOf.get(message.life) ?? Infinity;
       if (message.sequence < first) this.#firstOf.set(message.life, message.sequence);
@@ -113,18 +113,14 @@ class Obligation {
   }
 
   has(message: Message): boolean {
-    return this.#delivered.has(message);
+    return this.#membership?.delivered.has(message) ?? false;
   }
 
-  /** Whether a message is asked of it, given a delivery at a node whose first view was `witnessFirstView`. */
-  asks(message: Message, delivery: Delivery | undefined, witnessFirstView: number | undefined): boolean {
-    if (!this.#joined) return true;
-    if (message.sequence > (this.#firstOf.get(message.life) ?? Infinity)) return true;
-    if (this.#firstView === undefined || witnessFirstView === undefined || delivery?.view === undefined) {
-      return false;
-    }
-    // A node that knows no earlier view may have delivered in it before this one came.
-    return witnessFirstView < this.#firstView && delivery.view >= this.#firstView;
+  /** Whether a message is asked of it that was sent, or delivered, in a view. */
+  asks(message: Message, view: number | undefined): boolean {
+    const { joined = false, firstView } = this.#membership ?? {};
+    if (view !== undefined && firstView !== undefined) return firstView <= view;
+    return !joined || message.sequence > (this.#firstOf.get(message.life) ?? Infinity);
   }
 }
 

@@ -10,9 +10,14 @@ import type { TraceLine } from "../../runtime/trace.ts";
 import { agreement, validity } from "./agreement.ts";
 import { causal } from "./causal.ts";
 import { fifo } from "./fifo.ts";
-import { type History, readHistory } from "./history.ts";
+import type { History } from "./history.ts";
 import { integrity } from "./integrity.ts";
+import { oneLeaderPerEpoch } from "./leaders.ts";
+import { quorum } from "./quorum.ts";
+import { readHistory } from "./read_history.ts";
 import { stability } from "./stability.ts";
+import { viewSynchrony } from "./view_synchrony.ts";
+import { views } from "./views.ts";
 import type { TraceProperty, Violation } from "./violation.ts";
 
 export { type PropertyName, TRACE_PROPERTIES, type TraceProperty, type Violation } from "./violation.ts";
@@ -64,5 +69,13 @@ function check(history: History, property: TraceProperty, options: CheckTraceOpt
       return causal(history);
     case "stability":
       return stability(history, options.members);
+    case "views":
+      return views(history);
+    case "quorum":
+      return quorum(history);
+    case "view-synchrony":
+      return viewSynchrony(history);
+    case "one-leader-per-epoch":
+      return oneLeaderPerEpoch(history);
   }
 }

@@ -1,17 +1,24 @@
 /**
  * Stability: when a sender's receipt resolves, every member that is up has delivered the message. Members are those of the
- * acknowledging node's view, or those handed in, or every node of the trace. Not asked of a node that is down, or that
- * joined after the message was sent. Needs the order in which things happened between nodes: a simulation's trace.
+ * acknowledging node's view, or those handed in, or every node of the trace. Not asked of a node that is down, has left or been
+ * evicted, or that joined after the message was sent. A member that has not yet installed that view delivers the message before
+ * its next one: that is looked at when it installs it. Needs the order in which things happened between nodes: a simulation's
+ * trace.
  */
-import type { History } from "./history.ts";
+import type { TraceLine } from "../../runtime/trace.ts";
+import type { Ending, GroupHistory, History } from "./history.ts";
 import { Findings, type Violation } from "./violation.ts";
 
 /** What is known of a node of a group at one line. */
 interface NodeState {
-  down: boolean;
+  readonly name: string;
+  out: Ending | undefined;
   joinedIndex: number;
+  view: number | undefined;
   members: readonly string[] | undefined;
   readonly delivered: Set<string>;
+  /** What it must deliver before its next view, and who got a receipt for it. */
+  readonly owed: Map<string, string>;
 }
 
 /**
@@ -23,64 +30,125 @@ interface NodeState {
  */
 export function stability(history: History, members?: readonly string[]): Violation[] {
   const findings = new Findings("stability");
-  for (const group of history.groups) checkGroup(history, group.group, members, findings);
+  for (const group of history.groups) {
+    const checker = new GroupChecker(group, members ?? [...group.nodes.keys()], findings);
+    history.lines.forEach((line, index) => checker.take(line, index));
+  }
   return findings.violations;
 }
 
-function checkGroup(
-  history: History,
-  groupName: string,
-  members: readonly string[] | undefined,
-  findings: Findings,
-): void {
-  const group = history.groups.find((candidate) => candidate.group === groupName)!;
-  const states = new Map<string, NodeState>();
-  const stateOf = (name: string): NodeState => {
-    let state = states.get(name);
-    if (state === undefined) {
-      states.set(name, state = { down: false, joinedIndex: -1, members: undefined, delivered: new Set() });
-    }
-    return state;
-  };
-  history.lines.forEach((line, index) => {
-    if (line.e === "end" || (line.e === "crash" ? line.g ?? groupName : line.g ?? "") !== groupName) return;
-    const state = stateOf(line.n);
+class GroupChecker {
+  readonly #group: GroupHistory;
+  readonly #members: readonly string[];
+  readonly #findings: Findings;
+  readonly #states: Map<string, NodeState> = new Map();
+
+  constructor(group: GroupHistory, members: readonly string[], findings: Findings) {
+    this.#group = group;
+    this.#members = members;
+    this.#findings = findings;
+  }
+
+  take(line: TraceLine, index: number): void {
+    const { group } = this.#group;
+    if (line.e === "end" || (line.e === "crash" ? line.g ?? group : line.g ?? "") !== group) return;
+    const node = this.#stateOf(line.n);
     switch (line.e) {
       case "crash":
-        state.down = true;
+      case "leave":
+      case "evicted":
+        if (node.out === undefined || node.out === "crash") node.out = line.e;
+        node.owed.clear();
         return;
       case "join":
-        state.down = false;
-        state.joinedIndex = index;
+        node.out = undefined;
+        node.joinedIndex = index;
+        node.view = undefined;
+        node.members = undefined;
         return;
       case "view":
-        state.down = false;
-        state.members = line.members;
+        rise(node);
+        this.#settle(node, line.v, index);
+        node.view = line.v;
+        node.members = line.members;
         return;
       case "send":
+        if (!line.failed) rise(node);
+        return;
       case "epoch":
       case "leader":
-        state.down = false;
+        rise(node);
         return;
       case "deliver":
-        if (line.replay) state.down = false;
-        state.delivered.add(line.m);
+        if (line.replay) rise(node);
+        node.delivered.add(line.m);
         return;
-      case "acked": {
-        const message = group.messages.get(line.m);
-        if (message === undefined) {
-          findings.add(`${line.n} gets a receipt for ${line.m}, which nobody sent`, index);
-          return;
-        }
-        for (const name of state.members ?? members ?? group.nodes.keys()) {
-          const member = stateOf(name);
-          if (member.down || member.joinedIndex > message.index || member.delivered.has(line.m)) continue;
-          findings.add(`${line.n} gets a receipt for ${line.m} before ${name} delivers it`, index);
-        }
+      case "acked":
+        this.#acknowledge(node, line.m, index);
         return;
-      }
       default:
         return;
     }
-  });
+  }
+
+  #stateOf(name: string): NodeState {
+    let state = this.#states.get(name);
+    if (state === undefined) {
+      state = {
+        name,
+        out: undefined,
+        joinedIndex: -1,
+        view: undefined,
+        members: undefined,
+        delivered: new Set(),
+        owed: new Map(),
+      };
+      this.#states.set(name, state);
+    }
+    return state;
+  }
+
+  #acknowledge(node: NodeState, m: string, index: number): void {
+    const message = this.#group.messages.get(m);
+    if (message === undefined) {
+      this.#findings.add(`${node.name} gets a receipt for ${m}, which nobody sent`, index);
+      return;
+    }
+    // Who is no member any more, or not yet again, has no view to ask about.
+    if (node.out === "evicted" || (node.joinedIndex >= 0 && node.members === undefined && this.#hasViews)) {
+      return;
+    }
+    for (const name of node.members ?? this.#members) {
+      const member = this.#stateOf(name);
+      if (member.out !== undefined || member.joinedIndex > message.index || member.delivered.has(m)) continue;
+      if (isBehind(member, node.view)) member.owed.set(m, node.name);
+      else this.#findings.add(`${node.name} gets a receipt for ${m} before ${name} delivers it`, index);
+    }
+  }
+
+  get #hasViews(): boolean {
+    return this.#group.views.size > 0;
+  }
+
+  #settle(node: NodeState, view: number, index: number): void {
+    for (const [m, sender] of node.owed) {
+      if (node.delivered.has(m)) continue;
+      this.#findings.add(
+        `${node.name} installs view ${view} without ${m}, for which ${sender} got a receipt`,
+        index,
+      );
+    }
+    node.owed.clear();
+  }
+}
+
+/** A sign that a killed node is up again. */
+function rise(node: NodeState): void {
+  if (node.out === "crash") node.out = undefined;
+}
+
+/** Whether a member has yet to install a view; who writes no views has none to install. */
+function isBehind(member: NodeState, view: number | undefined): boolean {
+  if (view === undefined) return false;
+  return member.view === undefined ? member.joinedIndex >= 0 : member.view < view;
 }

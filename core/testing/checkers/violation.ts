@@ -8,13 +8,24 @@ export const TRACE_PROPERTIES = [
   "fifo",
   "causal",
   "stability",
+  "views",
+  "quorum",
+  "view-synchrony",
+  "one-leader-per-epoch",
 ] as const;
 
 /** One property of a node trace. */
 export type TraceProperty = typeof TRACE_PROPERTIES[number];
 
 /** A property of a trace, or one that a simulation watches itself. */
-export type PropertyName = TraceProperty | "progress" | "lamport" | "window" | "invariant";
+export type PropertyName =
+  | TraceProperty
+  | "progress"
+  | "lamport"
+  | "window"
+  | "invariant"
+  | "state"
+  | "leadership";
 
 /** A place where a promise was broken. */
 export interface Violation {

@@ -5,11 +5,17 @@
 import { invariant } from "../../base/errors.ts";
 import { Random } from "../../base/random.ts";
 import { completeLimits, completeTiming, type Limits, type Timing } from "../../group/config.ts";
-import { orderAddresses } from "../../membership/view.ts";
+import type { ElectionName } from "../../election/mod.ts";
 import { formatTraceLine, type NodeLine, type TraceLine } from "../../runtime/trace.ts";
 import type { OrderName } from "../../wire/control.ts";
 import { type LinkFaults, MemoryNetwork, VirtualScheduler } from "../../../transports/memory/mod.ts";
-import { checkTrace, type PropertyName, type TraceProperty, type Violation } from "../checkers/mod.ts";
+import {
+  checkTrace,
+  type PropertyName,
+  TRACE_PROPERTIES,
+  type TraceProperty,
+  type Violation,
+} from "../checkers/mod.ts";
 import { nodeAddress, nodeName, type PlantBug, type SimulatedApplication, SimulatedNode } from "./node.ts";
 
 /** Most events at one instant of virtual time. */
@@ -23,6 +29,10 @@ export interface ClusterOptions {
   readonly seed: number;
   /** Order of delivery. Default `fifo`. */
   readonly order?: OrderName;
+  /** Who should lead. Default `senior`. */
+  readonly election?: ElectionName;
+  /** How many of the nodes, from the first, found the group; the others join it. Default all. */
+  readonly founders?: number;
   /** Faults of every link. Default none, and 1 to 3 ms of delay. */
   readonly faults?: LinkFaults;
   /** Bounds that differ from the defaults. */
@@ -66,6 +76,7 @@ export class Cluster {
   /** Broken promises seen on the way, which no trace shows. */
   readonly violations: Violation[] = [];
   readonly #scheduler = new VirtualScheduler();
+  readonly #order: OrderName;
   #deferred: (() => void)[] = [];
   #lastTime = -1;
   #spins = 0;
@@ -78,6 +89,7 @@ export class Cluster {
    */
   constructor(options: ClusterOptions) {
     this.random = new Random(options.seed);
+    this.#order = options.order ?? "fifo";
     const scheduler = this.#scheduler;
     this.network = new MemoryNetwork({
       scheduler,
@@ -91,7 +103,7 @@ export class Cluster {
     const limits = completeLimits(options.limits);
     const timing = completeTiming(options.timing);
     const names = Array.from({ length: options.size }, (_, index) => nodeName(index));
-    const members = orderAddresses(names.map(nodeAddress));
+    const founders = names.slice(0, options.founders ?? options.size).map(nodeAddress);
     const host = {
       now: () => scheduler.now(),
       at: (time: number, callback: () => void) => scheduler.at(time, callback),
@@ -101,7 +113,8 @@ export class Cluster {
       resumeNetwork: (address: string) => this.network.resume(address),
       crashNetwork: (address: string) => this.network.crash(address),
       trace: (line: NodeLine) => void this.trace.push({ ...line, t: Math.round(scheduler.now() * 1e6) }),
-      confirmed: (sender: string, m: string) => this.#confirmed(sender, m),
+      closeNetwork: (address: string) => this.network.crash(address),
+      leads: (node: SimulatedNode) => this.#leads(node),
       violation: (property: PropertyName, text: string) => void this.violations.push({ property, text }),
     };
     this.nodes = names.map((name, index) =>
@@ -110,7 +123,9 @@ export class Cluster {
           group: "simulation",
           name,
           address: nodeAddress(name),
-          members,
+          seeds: founders.filter((address) => address !== nodeAddress(name)),
+          expect: founders.includes(nodeAddress(name)) ? founders.length : 0,
+          election: options.election ?? "senior",
           order: options.order ?? "fifo",
           limits,
           timing,
@@ -161,18 +176,42 @@ export class Cluster {
   }
 
   /**
-   * Lets virtual time pass until every node runs and nothing is left to do.
+   * Lets virtual time pass until the nodes that run are one view, and nothing is left to do.
    *
    * @param msMax Longest time, in milliseconds.
    * @returns Whether it came to that.
    */
   runUntilSettled(msMax: number): boolean {
     const end = this.now + msMax;
-    while (this.now < end) {
-      if (this.nodes.every((node) => node.settled)) return true;
-      this.run(Math.min(50, end - this.now));
+    while (this.now < end && !this.isSettled()) this.run(Math.min(50, end - this.now));
+    return this.isSettled();
+  }
+
+  /** Whether the nodes that run are one view, and nothing is left to do. */
+  isSettled(): boolean {
+    const running = this.nodes.filter((node) => node.up);
+    const number = running[0]?.view?.number;
+    return running.every((node) => node.view?.number === number && node.isSettled(running.length));
+  }
+
+  /** What differs between the states of the nodes that run: nothing, once they are settled. */
+  checkStates(): Violation[] {
+    const [first, ...others] = this.nodes.filter((node) => node.up);
+    const violations: Violation[] = [];
+    for (const other of others) {
+      const missing = [...first.known].filter((m) => !other.known.has(m));
+      const surplus = [...other.known].filter((m) => !first.known.has(m));
+      if (missing.length + surplus.length === 0) continue;
+      violations.push({
+        property: "state",
+        text:
+          `${other.name} lacks ${missing.length} messages that ${first.name} has (${
+            missing.slice(0, 3).join(" ")
+          }) ` +
+          `and has ${surplus.length} others (${surplus.slice(0, 3).join(" ")})`,
+      });
     }
-    return this.nodes.every((node) => node.settled);
+    return violations;
   }
 
   /**
@@ -181,17 +220,9 @@ export class Cluster {
    * @returns What breaks a promise; empty when all is well.
    */
   check(properties?: readonly TraceProperty[]): Violation[] {
-    const correct = this.nodes.filter((node) => node.up).map((node) => node.name);
-    const order = this.nodes[0].machine?.state.config.order;
+    const correct = this.nodes.filter((node) => node.view !== undefined).map((node) => node.name);
     const chosen = properties ??
-      [
-        "integrity",
-        "validity",
-        "agreement",
-        "fifo",
-        "stability",
-        ...(order === "causal" ? ["causal" as const] : []),
-      ];
+      TRACE_PROPERTIES.filter((property) => property !== "causal" || this.#order === "causal");
     return [
       ...this.violations,
       ...checkTrace([...this.trace, { e: "end", correct }], { properties: chosen }),
@@ -216,13 +247,14 @@ export class Cluster {
     }
   }
 
-  /** What a receipt says: the application of every member, down or up, has had the message in one of its lives. */
-  #confirmed(sender: string, m: string): void {
+  /** Nobody else may be sure to lead while a node is. */
+  #leads(leader: SimulatedNode): void {
     for (const node of this.nodes) {
-      if (node.hasDelivered(m)) continue;
+      if (node === leader || !node.leads) continue;
       this.violations.push({
-        property: "stability",
-        text: `${sender} gets a receipt for ${m}, which ${node.name} has never delivered`,
+        property: "leadership",
+        text:
+          `${leader.name} (epoch ${leader.view?.number}) and ${node.name} (epoch ${node.view?.number}) both are sure to lead`,
       });
     }
   }

@@ -6,7 +6,7 @@ import type { TuttiError } from "../../base/errors.ts";
 import { invariant } from "../../base/errors.ts";
 import type { Address, Incarnation, MemberName } from "../../base/ids.ts";
 import type { GroupConfig } from "../../group/config.ts";
-import type { ControlEvent, Message } from "../../group/events.ts";
+import type { ControlEvent, GroupOutput, Message } from "../../group/events.ts";
 import { GroupMachine } from "../../group/machine.ts";
 import type { ReceiveStream } from "../../multicast/receive_stream.ts";
 import { Driver, type DriverSink } from "../../runtime/driver.ts";
@@ -14,6 +14,7 @@ import type { Environment } from "../../runtime/environment.ts";
 import type { NodeLine } from "../../runtime/trace.ts";
 import type { PropertyName } from "../checkers/mod.ts";
 import type { Transport } from "../../runtime/transport.ts";
+import type { View } from "../../membership/view.ts";
 import { encodeValue, UNDECODABLE } from "../../wire/value.ts";
 
 /** What an application under simulation does. All calls are synchronous: virtual time stands still meanwhile. */
@@ -24,6 +25,8 @@ export interface SimulatedApplication {
   message?(node: SimulatedNode, message: Message): void;
   /** Another event. */
   event?(node: SimulatedNode, event: ControlEvent): void;
+  /** Bytes that make the state of this node larger than what it has delivered. Default 0. */
+  readonly stateBytes?: number;
 }
 
 /**
@@ -51,8 +54,10 @@ export interface NodeHost {
   crashNetwork(address: Address): void;
   /** Takes a line of the trace. */
   trace(line: NodeLine): void;
-  /** A message is confirmed by all. */
-  confirmed(sender: string, m: string): void;
+  /** Ends a life in good order. */
+  closeNetwork(address: Address): void;
+  /** A node is sure that it leads. */
+  leads(node: SimulatedNode): void;
   /** Takes a broken promise that no trace shows. */
   violation(property: PropertyName, text: string): void;
 }
@@ -103,15 +108,17 @@ export class SimulatedNode {
   #driver: Driver | undefined = undefined;
   #sentCount = 0;
   #stableTraced = 0;
-  /** Names of own messages of this life, by sequence. */
+  /** Names of own messages of the present membership, by sequence. */
   #names: string[] = [];
+  /** The application's state: every message that it has delivered, or that the state it started from had. */
+  #known = new Set<string>();
   /** Every message delivered in any life. */
   readonly #delivered = new Set<string>();
   #lastClock = 0;
   /** What came due while it was paused. */
   #missed: (() => void)[] = [];
-  /** Messages that a slow application has not taken yet. */
-  #backlog: { message: Message; stream: ReceiveStream }[] = [];
+  /** What a slow application has not taken yet. */
+  #backlog: { output: GroupOutput; stream: ReceiveStream | undefined }[] = [];
   #backlogBusy = false;
 
   /** Made by a cluster only. @internal */
@@ -145,9 +152,7 @@ export class SimulatedNode {
     this.machine = machine;
     this.#driver = driver;
     void transport.open(driver);
-    // Without a disk it is a new member as far as agreement goes; that it gets what it missed is checked by `confirmed`.
-    if (this.life > 1) this.#host.trace({ n: this.name, e: "join" });
-    this.#host.trace({ n: this.name, e: "view", v: 1, members: this.#memberNames() });
+    this.#known = new Set();
     driver.start();
     this.#options.application.started?.(this);
   }
@@ -217,44 +222,83 @@ export class SimulatedNode {
     this.#at(this.#host.now() + ms, callback, this.life);
   }
 
-  /** Whether it has nothing left to do for anybody. */
-  get settled(): boolean {
+  /** Asks to leave; once the others have agreed, it is down. */
+  leave(): void {
+    if (!this.up || this.machine === undefined || this.machine.state.leaving) return;
+    this.#host.trace({ n: this.name, e: "leave" });
+    this.machine.leave(this.#host.now() * this.#options.clockRate);
+    this.#driver?.wake();
+  }
+
+  /** The present view; `undefined` while it is no member. */
+  get view(): View | undefined {
     const { machine } = this;
-    if (!this.up || this.paused || machine === undefined) return false;
-    const { state } = machine;
-    return state.own.pending === 0 && this.#backlog.length === 0 &&
-      [...state.roster.others()].every((peer) => peer.connected && peer.up) &&
-      // Of a former life some messages may wait for ever, for causes that died with it.
-      state.roster.streams.every((stream) => stream.received === stream.delivered || stream.frozen);
+    return this.up && machine !== undefined && machine.viewNumber > 0
+      ? machine.state.roster?.view
+      : undefined;
+  }
+
+  /** Whether it can be sure to lead now. */
+  get leads(): boolean {
+    const { machine } = this;
+    return this.up && machine !== undefined && machine.state.phase === "member" &&
+      machine.watch.sureUntil() > this.#host.now() * this.#options.clockRate;
+  }
+
+  /** What its application knows: the messages delivered, and those in the state that it started from. */
+  get known(): ReadonlySet<string> {
+    return this.#known;
+  }
+
+  /** Whether it has nothing left to do for anybody, in a view of so many members. */
+  isSettled(memberCount: number): boolean {
+    const { machine } = this;
+    if (!this.up || this.paused || machine === undefined || this.view?.members.length !== memberCount) {
+      return false;
+    }
+    const { state, membership } = machine;
+    return state.own.pending === 0 && this.#backlog.length === 0 && !state.wedged &&
+      !membership.wanted(this.#host.now() * this.#options.clockRate) &&
+      [...state.view.others()].every((peer) => peer.seen && !peer.suspected) &&
+      state.view.streams.every((stream) => stream.received === stream.delivered);
   }
 
   /** What it still has to do, for people. */
   describe(): string {
     const { machine } = this;
     if (!this.up || machine === undefined) return `${this.name} is down`;
-    const { state, delivery } = machine;
+    const { state, delivery, membership } = machine;
     const { own, roster } = state;
-    const away = [...roster.others()].filter((peer) => !peer.connected || !peer.up).map((peer) => peer.label);
-    const streams = roster.streams.filter((stream) =>
-      stream.received !== stream.delivered || stream.known > stream.received
-    );
+    const change = membership.change?.state;
+    const streams =
+      roster?.streams.filter((stream) =>
+        stream.received !== stream.delivered || stream.known > stream.received
+      ) ?? [];
     return [
-      `${this.name}: life ${this.life}, ${own.pending} pending for ${
-        roster.labels(own.missing()).join(" ") || "nobody"
+      `${this.name}: life ${this.life} ${state.phase} in view ${roster?.number} of ${
+        roster?.view.members.map(({ name }) => name).join(" ")
       }`,
+      `${own.pending} pending for ${roster?.labels(own.missing()).join(" ") || "nobody"}`,
       `${delivery.order.held} held back`,
-      ...(away.length > 0 ? [`not connected to ${away.join(" ")}`] : []),
+      ...(state.blocked ? ["blocked"] : []),
+      ...(state.wedged
+        ? [
+          `wedged by ballot ${change?.promised}, ${change?.phase}, ${
+            change?.decided === undefined ? "un" : ""
+          }decided`,
+        ]
+        : []),
+      ...(roster?.peers.some((peer) => peer.suspected)
+        ? [`suspects ${roster.peers.filter((peer) => peer.suspected).map(({ name }) => name).join(" ")}`]
+        : []),
+      ...(state.phase === "joining"
+        ? [`knows view ${machine.taking.known?.number}, ready for ${machine.taking.ready}`]
+        : []),
       ...streams.map((stream) =>
-        `stream ${roster.peers[stream.rank].label}@${stream.incarnation}${
-          stream.frozen ? " (former)" : ""
-        } known ${stream.known} ` +
+        `stream ${roster?.peers[stream.rank].name}@${stream.incarnation} known ${stream.known} ` +
         `received ${stream.received} handed ${stream.handed} released ${stream.released} delivered ${stream.delivered} holds from ${stream.store.first}`
       ),
     ].join("; ");
-  }
-
-  #memberNames(): string[] {
-    return this.#options.config.members.map((address) => address.replace("memory:", ""));
   }
 
   #environment(life: number): Environment {
@@ -280,11 +324,19 @@ export class SimulatedNode {
 
   #sink(life: number): DriverSink {
     return {
-      messages: (messages, streams) => this.#deliver(messages, streams),
-      events: (events) => {
-        for (const event of events) this.#options.application.event?.(this, event);
+      outputs: (outputs, streams) => {
+        for (const output of outputs) {
+          if (output.type === "evicted") this.#evicted();
+        }
+        this.#deliver(outputs, streams);
       },
       progress: () => this.#progress(),
+      left: () => {
+        if (this.life !== life || !this.up) return;
+        this.up = false;
+        this.#driver?.stop();
+        this.#host.closeNetwork(this.address);
+      },
       failed: (error: TuttiError) => {
         if (this.life === life) this.#host.violation("invariant", `${this.name}: ${error.message}`);
       },
@@ -297,13 +349,19 @@ export class SimulatedNode {
     for (; this.#stableTraced < machine.state.own.stable; this.#stableTraced++) {
       const m = this.#names[this.#stableTraced + 1];
       this.#host.trace({ n: this.name, e: "acked", m });
-      this.#host.confirmed(this.name, m);
     }
+    if (this.leads) this.#host.leads(this);
   }
 
-  #deliver(messages: readonly Message[], streams: readonly ReceiveStream[]): void {
-    for (let index = 0; index < messages.length; index++) {
-      this.#backlog.push({ message: messages[index], stream: streams[index] });
+  /** Own messages of the membership that is over are confirmed no more. */
+  #evicted(): void {
+    this.#names = [];
+    this.#stableTraced = 0;
+  }
+
+  #deliver(outputs: readonly GroupOutput[], streams: readonly (ReceiveStream | undefined)[]): void {
+    for (let index = 0; index < outputs.length; index++) {
+      this.#backlog.push({ output: outputs[index], stream: streams[index] });
     }
     if (!this.#backlogBusy) this.#work();
   }
@@ -315,7 +373,7 @@ export class SimulatedNode {
       const next = this.#backlog[0];
       this.#backlogBusy = next !== undefined;
       if (next === undefined || !this.up || this.life !== life) return;
-      if (this.slowMs > 0) {
+      if (this.slowMs > 0 && next.output.type === "message") {
         this.after(this.slowMs, () => {
           this.#takeFirst();
           this.#work();
@@ -327,24 +385,71 @@ export class SimulatedNode {
   }
 
   #takeFirst(): void {
-    const { message, stream } = this.#backlog.shift() as { message: Message; stream: ReceiveStream };
-    this.#traceDelivery(message);
-    this.#options.application.message?.(this, message);
-    this.machine?.consumed(stream, message.sequence);
+    const first = this.#backlog.shift();
+    const { machine } = this;
+    if (first === undefined || machine === undefined) return;
+    const { output, stream } = first;
+    switch (output.type) {
+      case "message":
+        this.#traceDelivery(output);
+        this.#options.application.message?.(this, output);
+        machine.consumed(stream, output.sequence);
+        break;
+      case "snapshot":
+        machine.snapshotTaken(output.transfer, this.#snapshot());
+        break;
+      case "restore":
+        this.#host.trace({ n: this.name, e: "join" });
+        this.#restore(output.snapshot);
+        break;
+      default:
+        this.#tell(output);
+    }
     this.#driver?.wake();
+  }
+
+  #tell(event: ControlEvent): void {
+    const n = this.name;
+    if (event.type === "view") {
+      const { number, members, leader } = event.view;
+      const departed = Object.fromEntries(event.departed.map(({ member, reason }) => [member.name, reason]));
+      this.#host.trace({ n, e: "view", v: number, members: members.map(({ name }) => name), departed });
+      this.#host.trace({ n, e: "epoch", epoch: number, leader: members[leader].name });
+    } else if (event.type === "leader" && event.own) {
+      this.#host.trace({ n, e: "leader", epoch: event.epoch });
+    } else if (event.type === "evicted") {
+      this.#host.trace({ n, e: "evicted", v: event.view });
+      this.#known = new Set();
+    } else if (event.type === "election") {
+      const { epoch, strategy, winner, messages } = event;
+      this.#host.trace({ n, e: "election", epoch, strategy, winner, messages });
+    }
+    this.#options.application.event?.(this, event);
+  }
+
+  #snapshot(): Uint8Array {
+    const filler = " ".repeat(this.#options.application.stateBytes ?? 0);
+    return new TextEncoder().encode(JSON.stringify([...this.#known]) + filler);
+  }
+
+  #restore(snapshot: Uint8Array | undefined): void {
+    this.#known = new Set(JSON.parse(new TextDecoder().decode(snapshot)) as string[]);
+    this.#delivered.clear();
   }
 
   #traceDelivery(message: Message): void {
     const value = message.value as Partial<NamedValue> | typeof UNDECODABLE;
     const m = value === UNDECODABLE ? "undecodable" : String(value?.m);
-    const replay = this.#delivered.has(m) && this.life > 1;
+    if (this.#known.has(m)) {
+      this.#host.violation("state", `${this.name} delivers ${m}, which is in its state already`);
+    }
+    this.#known.add(m);
     this.#delivered.add(m);
     this.#host.trace({
       n: this.name,
       e: "deliver",
       m,
       from: message.sender,
-      ...(replay ? { replay: true } : {}),
     });
     if (!message.own && message.clock <= message.lamport) {
       this.#host.violation(

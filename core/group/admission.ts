@@ -1,0 +1,474 @@
+/**
+ * Admission: how a process finds its group, and how members let it in.
+ *
+ * A process without a view greets its seeds again and again. A member answers with the present view; then the newcomer
+ * greets every member, takes the state of one, and says when it has caught up. Whoever proposes the next view takes those
+ * that have.
+ *
+ * If nobody has a view, one process founds the group: the first of those expected, in the natural order of addresses, once
+ * it hears as many as expected and none of them is a member. So a cold start forms one group, and nobody founds a second one
+ * while it can hear a member of the first.
+ */
+import { type Address, compareNatural, type Incarnation } from "../base/ids.ts";
+import { memberMaps } from "../membership/proposal.ts";
+import type { Member, View } from "../membership/view.ts";
+import { encodeControl, parseControl } from "../wire/control.ts";
+import { Kind } from "../wire/message.ts";
+import type { PacketReader } from "../wire/packet_reader.ts";
+import type { Giving } from "./giving.ts";
+import { type Hello, readHeld, readHello, readOut, readPull, readRefusal, readWelcome } from "./greeting.ts";
+import type { Membership } from "./membership.ts";
+import type { GroupState } from "./state.ts";
+import type { Taking } from "./taking.ts";
+
+/** How long a greeting counts, in heartbeats. */
+const FRESH_BEATS = 10;
+/** Longest time between two greetings, in milliseconds. */
+const HELLO_MS_MAX = 1000;
+/** How long a stranger may go without a greeting before its connection is given up, in milliseconds. */
+const STRANGER_MS = 30_000;
+/** Most strangers that connections are kept to. */
+const STRANGERS_MAX = 1024;
+/** Shortest time between two answers to the same stranger, in milliseconds. */
+const ANSWER_MS = 5;
+
+/** Somebody who is not a member. */
+interface Stranger {
+  readonly member: Member;
+  readonly hello: Hello;
+  heardAt: number;
+  answeredAt: number;
+  /** When it was first ready in the present view; `Infinity` while it is not. */
+  readyAt: number;
+}
+
+/** Greets, and judges greetings. */
+export class Admission {
+  readonly #state: GroupState;
+  readonly #membership: Membership;
+  readonly #taking: Taking;
+  readonly #giving: Giving;
+  /** Life that others must have to be in one's way: called when this process must start anew. */
+  readonly #excluded: () => void;
+  readonly #found: () => void;
+  /** Those who greeted, by address. */
+  readonly #strangers = new Map<Address, Stranger>();
+  /** Those who are connected only because they asked for it, and since when nothing came of it. */
+  readonly #idle = new Map<Address, number>();
+  readonly #founders: readonly Address[];
+  /** Members of the last view of a life that is over. */
+  #contacts: readonly Address[] = [];
+  #helloAt = 0;
+  #helloMs: number;
+
+  constructor(
+    state: GroupState,
+    membership: Membership,
+    taking: Taking,
+    giving: Giving,
+    host: { readonly excluded: () => void; readonly found: () => void },
+  ) {
+    this.#state = state;
+    this.#membership = membership;
+    this.#taking = taking;
+    this.#giving = giving;
+    this.#excluded = host.excluded;
+    this.#found = host.found;
+    const { config } = state;
+    this.#helloMs = config.timing.helloMs;
+    this.#founders = config.expect === 0
+      ? []
+      : [...new Set([config.address, ...config.seeds])].sort(compareNatural);
+  }
+
+  /** Starts to look for the group. @param contacts Members of it that are known; with some, no new group is ever founded. */
+  start(contacts: readonly Address[] = []): void {
+    this.#contacts = contacts;
+    this.#strangers.clear();
+    for (const address of [...this.#state.config.seeds, ...contacts]) this.#state.reach(address, true);
+    this.#helloMs = this.#state.config.timing.helloMs;
+    this.#helloAt = 0;
+  }
+
+  /** Somebody who is not known reaches for this process. */
+  stranger(address: Address, now: number): void {
+    if (this.#idle.has(address) || this.#idle.size >= STRANGERS_MAX) return;
+    this.#idle.set(address, now);
+    this.#state.reach(address, true);
+  }
+
+  /** There is a path to somebody: worth a greeting, if this process has reason to greet. */
+  reachable(now: number): void {
+    this.#helloMs = this.#state.config.timing.helloMs;
+    this.#helloAt = Math.min(this.#helloAt, now);
+  }
+
+  /** Where an unlabelled question of a joiner is answered to. */
+  addressOf(incarnation: number): Address | undefined {
+    for (const { member } of this.#strangers.values()) {
+      if (member.incarnation === incarnation) return member.address;
+    }
+    return undefined;
+  }
+
+  /** Those who have caught up with the present view. */
+  candidates(now: number): Member[] {
+    const ready: Member[] = [];
+    for (const stranger of this.#strangers.values()) {
+      if (stranger.readyAt <= now && this.#isFresh(stranger, now)) ready.push(stranger.member);
+    }
+    return ready;
+  }
+
+  /** Whether it is worth waiting for more to be ready. */
+  gathering(now: number): boolean {
+    let first = Infinity;
+    let late = false;
+    for (const stranger of this.#strangers.values()) {
+      if (!this.#isFresh(stranger, now)) continue;
+      first = Math.min(first, stranger.readyAt);
+      if (stranger.readyAt > now) late = true;
+    }
+    return late && now < first + this.#state.config.timing.gatherMs;
+  }
+
+  /** A view was installed: who is in it is no stranger. */
+  installed(view: View, now: number): void {
+    for (const { address, incarnation } of view.members) {
+      this.#idle.delete(address);
+      if ((this.#strangers.get(address)?.member.incarnation ?? Infinity) <= incarnation) {
+        this.#strangers.delete(address);
+      }
+    }
+    for (const stranger of this.#strangers.values()) stranger.readyAt = Infinity;
+    this.reachable(now);
+  }
+
+  /** Members of a view that are none any more. */
+  departed(members: readonly Member[], now: number): void {
+    for (const { address } of members) if (!this.#idle.has(address)) this.#idle.set(address, now);
+  }
+
+  /** A packet from outside of any view arrived. */
+  receive(reader: PacketReader, now: number): void {
+    const { counters } = this.#state;
+    const { incarnation } = reader;
+    let sound = reader.next();
+    if (sound) {
+      switch (reader.kind) {
+        case Kind.hello: {
+          const hello = readHello(parseControl(reader));
+          sound = hello !== undefined && hello.incarnation === incarnation && reader.a === incarnation;
+          if (hello !== undefined && sound) this.#hello(hello, now);
+          break;
+        }
+        case Kind.welcome: {
+          const welcome = readWelcome(parseControl(reader));
+          sound = welcome !== undefined;
+          if (welcome?.incarnation === this.#state.incarnation) {
+            this.#welcome(welcome.from, welcome.view, now);
+          }
+          break;
+        }
+        case Kind.refuse:
+          sound = this.#refused(reader);
+          break;
+        case Kind.out:
+          sound = this.#out(reader);
+          break;
+        case Kind.held: {
+          const held = readHeld(parseControl(reader));
+          const stranger = held === undefined ? undefined : this.#strangers.get(held.from);
+          sound = held !== undefined;
+          if (stranger?.member.incarnation === incarnation) {
+            this.#membership.confirmed(stranger.member.address, reader.a, reader.b - 1);
+          } else if (sound) counters.unknownSender++;
+          break;
+        }
+        case Kind.pull: {
+          const pull = readPull(parseControl(reader));
+          sound = pull !== undefined;
+          if (pull === undefined) break;
+          if (this.#strangers.get(pull.from)?.member.incarnation === incarnation) {
+            this.#giving.pull(pull, incarnation, now);
+          } else counters.unknownSender++;
+          break;
+        }
+        case Kind.chunk:
+          if (this.#state.phase === "joining") this.#taking.chunk(reader, now);
+          break;
+        default:
+          sound = false;
+      }
+    }
+    if (!sound) counters.malformed++;
+  }
+
+  /** Does what has become due. */
+  tick(now: number): void {
+    if (now >= this.#helloAt) this.#greet(now);
+    for (const [address, stranger] of this.#strangers) {
+      if (!this.#isFresh(stranger, now)) {
+        this.#strangers.delete(address);
+        this.#idle.set(address, now);
+      }
+    }
+    for (const [address, since] of this.#idle) {
+      if (now - since <= STRANGER_MS) continue;
+      this.#idle.delete(address);
+      if (this.#strangers.has(address) || this.#state.config.seeds.includes(address)) continue;
+      this.#state.reach(address, false);
+    }
+    if (this.#state.phase === "joining" && this.#mayFound(now)) this.#found();
+  }
+
+  /** When something of this is due next. */
+  nextDeadline(): number {
+    let next = this.#isSeeking() ? this.#helloAt : Infinity;
+    for (const since of this.#idle.values()) next = Math.min(next, since + STRANGER_MS + 1);
+    return next;
+  }
+
+  /** The state has changed in a way that members should know of soon. */
+  hasten(now: number): void {
+    this.#helloAt = Math.min(this.#helloAt, now);
+  }
+
+  /** Greets now: it seems that this member has missed a view. */
+  ask(now: number): void {
+    if (now >= this.#helloAt) this.#greet(now, true);
+  }
+
+  /** Who has no view, or is cut off from the rest of it, looks for members. */
+  #isSeeking(): boolean {
+    return this.#state.phase === "joining" || (this.#state.phase === "member" && this.#state.blocked);
+  }
+
+  #greet(now: number, asked: boolean = false): void {
+    if (!asked && !this.#isSeeking()) {
+      this.#helloAt = now + HELLO_MS_MAX;
+      return;
+    }
+    const { config, roster, phase, incarnation } = this.#state;
+    const view = phase === "member" ? roster?.view : undefined;
+    const body = encodeControl(
+      {
+        group: config.group,
+        name: config.name,
+        address: config.address,
+        incarnation,
+        order: config.order,
+        election: config.election,
+        windowMessages: config.limits.windowMessages,
+        windowBytes: config.limits.windowBytes,
+        messageBytesMax: config.limits.messageBytesMax,
+        founders: [...this.#founders],
+        view: view?.number ?? 0,
+        lineage: view?.lineage ?? 0,
+        ready: phase === "joining" ? this.#taking.ready : 0,
+      } satisfies Hello,
+    );
+    const known = view ?? this.#taking.known;
+    const addresses = new Set([
+      ...config.seeds,
+      ...this.#contacts,
+      ...known?.members.map(({ address }) => address) ?? [],
+    ]);
+    for (const address of addresses) {
+      if (address !== config.address) this.#state.sendOutside(address, Kind.hello, 0, incarnation, 0, body);
+    }
+    this.#helloAt = now + this.#helloMs * this.#state.random.between(0.75, 1.25);
+    this.#helloMs = Math.min(2 * this.#helloMs, HELLO_MS_MAX);
+  }
+
+  #hello(hello: Hello, now: number): void {
+    const { roster, phase, config, counters } = this.#state;
+    if (hello.address === config.address) {
+      counters.implausible++;
+      return;
+    }
+    const fault = this.#fault(hello);
+    if (fault !== "") {
+      counters.refused++;
+      const later = roster?.at(hello.address)?.incarnation ??
+        this.#strangers.get(hello.address)?.member.incarnation ?? 0;
+      if (hello.incarnation >= later) {
+        this.#state.warn("refused-peer", `${hello.name} at ${hello.address} is refused: ${fault}`);
+      }
+      return this.#refuse(hello, fault, later);
+    }
+    if (hello.view > 0) return this.#visitor(hello);
+    this.#note(hello, now);
+    if (phase !== "member" || roster?.self === undefined) return;
+    const peer = roster.at(hello.address);
+    if (peer !== undefined && peer.incarnation < hello.incarnation && peer !== roster.self) {
+      peer.successor = hello.incarnation;
+    }
+    const stranger = this.#strangers.get(hello.address);
+    if (stranger !== undefined && now - stranger.answeredAt < ANSWER_MS) return;
+    if (stranger !== undefined) stranger.answeredAt = now;
+    // It may be in the view already, and have missed that.
+    if (peer?.incarnation === hello.incarnation) this.#membership.sendView(hello.address);
+    else this.#answer(hello, roster.view);
+  }
+
+  /** Somebody greets who has a view: it lacks a newer one, or this member does. */
+  #visitor(hello: Hello): void {
+    const { roster, phase } = this.#state;
+    if (phase !== "member" || roster === undefined) return;
+    if (hello.lineage !== roster.view.lineage) {
+      this.#state.warn("another-group", `${hello.name} at ${hello.address} is in another group of this name`);
+      return;
+    }
+    if (hello.view >= roster.number) return;
+    if (roster.find(hello.address, hello.incarnation) !== undefined) {
+      return this.#membership.sendView(hello.address);
+    }
+    const body = encodeControl({
+      from: this.#state.config.address,
+      incarnation: hello.incarnation,
+      lineage: roster.view.lineage,
+    });
+    this.#state.sendOutside(hello.address, Kind.out, 0, roster.number, 0, body);
+  }
+
+  #note(hello: Hello, now: number): void {
+    const { roster, phase } = this.#state;
+    const { address, name, windowMessages, windowBytes } = hello;
+    if (roster?.find(address, hello.incarnation) !== undefined && phase === "member") return;
+    const before = this.#strangers.get(address);
+    if (before === undefined && this.#strangers.size >= STRANGERS_MAX) return;
+    const same = before?.member.incarnation === hello.incarnation;
+    const incarnation = hello.incarnation as Incarnation;
+    const ready = phase === "member" && hello.ready > 0 && hello.ready === roster?.number;
+    this.#strangers.set(address, {
+      member: same ? before.member : { address, name, incarnation, windowMessages, windowBytes },
+      hello,
+      heardAt: now,
+      answeredAt: same ? before.answeredAt : -Infinity,
+      readyAt: !ready ? Infinity : same && before.readyAt < Infinity ? before.readyAt : now,
+    });
+    this.#idle.delete(address);
+    this.#state.reach(address, true);
+  }
+
+  #answer(hello: Hello, { number, lineage, members, leader }: View): void {
+    const body = encodeControl({
+      from: this.#state.config.address,
+      incarnation: hello.incarnation,
+      number,
+      lineage,
+      members: memberMaps(members),
+      leader,
+    });
+    this.#state.sendOutside(hello.address, Kind.welcome, 0, number, 0, body);
+  }
+
+  #welcome(from: Address, view: View, now: number): void {
+    const { phase } = this.#state;
+    if (phase !== "joining") return;
+    const known = this.#taking.known;
+    if (known === undefined && !this.#isContact(from) && !this.#strangers.has(from)) {
+      this.#state.counters.implausible++;
+      return;
+    }
+    this.#taking.welcome(view, now);
+    if (this.#taking.known !== known) this.reachable(now);
+  }
+
+  #refused(reader: PacketReader): boolean {
+    const state = this.#state;
+    const refusal = readRefusal(parseControl(reader));
+    if (refusal === undefined) return false;
+    if (refusal.incarnation !== state.incarnation || state.phase === "over") return true; // meant for a former life
+    const label = state.roster?.at(refusal.from)?.name ?? refusal.from;
+    if (reader.a > state.incarnation) {
+      state.fatal = `${label} knows a later life of ${state.config.name}: another process has its name, ` +
+        "or the clock of this machine was set back";
+    }
+    state.warn("refused", `${label} refuses this member: ${refusal.reason}`);
+    return true;
+  }
+
+  #out(reader: PacketReader): boolean {
+    const state = this.#state;
+    const out = readOut(parseControl(reader));
+    if (out === undefined) return false;
+    const { phase, roster, incarnation } = state;
+    if (out.incarnation !== incarnation || phase !== "member" || roster === undefined) return true;
+    if (out.lineage !== roster.view.lineage || reader.a <= roster.number) return true;
+    if (roster.at(out.from) === undefined && !this.#isContact(out.from)) {
+      state.counters.implausible++;
+      return true;
+    }
+    this.#excluded();
+    return true;
+  }
+
+  #refuse(hello: Hello, reason: string, later: number): void {
+    const body = encodeControl({ from: this.#state.config.address, reason, incarnation: hello.incarnation });
+    this.#state.sendOutside(hello.address, Kind.refuse, 0, later > hello.incarnation ? later : 0, 0, body);
+  }
+
+  /** What is wrong with a greeting; `""` for nothing. */
+  #fault(hello: Hello): string {
+    const { config, roster } = this.#state;
+    if (hello.group !== config.group) return `its group is ${hello.group}, not ${config.group}`;
+    if (hello.order !== config.order) return `its order is ${hello.order}, not ${config.order}`;
+    if (hello.election !== config.election) {
+      return `its election is ${hello.election}, not ${config.election}`;
+    }
+    if (hello.messageBytesMax > config.limits.messageBytesMax) {
+      return `it sends messages of up to ${hello.messageBytesMax} bytes, more than ${config.limits.messageBytesMax}`;
+    }
+    if (hello.name === config.name) return `its name, ${hello.name}, is in use at ${config.address}`;
+    for (const peer of roster?.peers ?? []) {
+      if (peer.name === hello.name && peer.address !== hello.address && !peer.suspected) {
+        return `its name, ${hello.name}, is in use at ${peer.address}`;
+      }
+    }
+    const known = roster?.at(hello.address)?.incarnation ??
+      this.#strangers.get(hello.address)?.member.incarnation ?? 0;
+    if (hello.incarnation < known) {
+      return `it is an earlier life (${hello.incarnation}) than the one known here`;
+    }
+    return "";
+  }
+
+  #mayFound(now: number): boolean {
+    const { config } = this.#state;
+    if (config.expect === 0 || this.#founders[0] !== config.address || this.#taking.known !== undefined) {
+      return false;
+    }
+    if (this.#contacts.length > 0) return false;
+    let there = 1;
+    for (const address of this.#founders) {
+      const stranger = this.#strangers.get(address);
+      if (stranger === undefined || !this.#isFresh(stranger, now)) continue;
+      const { founders } = stranger.hello;
+      if (
+        founders.length === this.#founders.length &&
+        founders.every((other, index) => other === this.#founders[index])
+      ) {
+        there++;
+      } else {
+        this.#state.warn(
+          "stranger",
+          `${stranger.hello.name} at ${address} expects ${founders.join(", ") || "a group to join"}, not ${
+            this.#founders.join(", ")
+          }`,
+        );
+      }
+    }
+    return there >= config.expect;
+  }
+
+  #isContact(address: Address): boolean {
+    return this.#state.config.seeds.includes(address) || this.#contacts.includes(address);
+  }
+
+  #isFresh(stranger: Stranger, now: number): boolean {
+    return now - stranger.heardAt <=
+      Math.max(3 * HELLO_MS_MAX, FRESH_BEATS * this.#state.config.timing.heartbeatMs);
+  }
+}

@@ -1,0 +1,251 @@
+/**
+ * Giving state to members that join, without holding up the group.
+ *
+ * The snapshot is asked for in the order of delivery: everything before that point is in it, and from that point on each
+ * message that is delivered here goes into the tail as well. A joiner that does not keep up with the tail starts over; one
+ * that falls silent is forgotten.
+ */
+import { copyBytes } from "../base/bytes.ts";
+import type { Address } from "../base/ids.ts";
+import type { View } from "../membership/view.ts";
+import type { ReceiveStream } from "../multicast/receive_stream.ts";
+import { PACKET_HEADER_BYTES } from "../wire/limits.ts";
+import { Kind, writeU64 } from "../wire/message.ts";
+import { PacketReader } from "../wire/packet_reader.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Message } from "./events.ts";
+import type { Pull } from "./greeting.ts";
+import type { GroupState } from "./state.ts";
+import {
+  CHUNK_FIXED_BYTES,
+  ChunkFlag,
+  digestOf,
+  encodeEntry,
+  encodeViewEntry,
+  EntryKind,
+} from "./transfer.ts";
+
+/** Most transfers at a time (H54). */
+const TRANSFERS_MAX = 8;
+/** How long one that asks for nothing is remembered, in milliseconds. */
+const SILENCE_MS = 10_000;
+/** Shortest time between two snapshots for the same joiner, in milliseconds. */
+const AGAIN_MS = 100;
+/** Most bytes sent in answer to one PULL. */
+const ANSWER_BYTES_MAX = 256 * 1024;
+
+/** A state transfer, from the giver's side. */
+interface Transfer {
+  readonly number: number;
+  readonly address: Address;
+  readonly incarnation: number;
+  readonly startedAt: number;
+  heardAt: number;
+  snapshot: Uint8Array | undefined;
+  stateful: boolean;
+  digest: Uint8Array;
+  ready: boolean;
+  aborted: boolean;
+  tail: Uint8Array[];
+  tailBytes: number;
+}
+
+/** Serves joiners. */
+export class Giving {
+  readonly #state: GroupState;
+  readonly #delivery: Delivery;
+  readonly #reader = new PacketReader();
+  readonly #transfers = new Map<number, Transfer>();
+  #count = 0;
+
+  constructor(state: GroupState, delivery: Delivery) {
+    this.#state = state;
+    this.#delivery = delivery;
+  }
+
+  /** A PULL arrived. */
+  pull({ from, transfer: number, offset }: Pull, incarnation: number, now: number): void {
+    if (this.#state.phase !== "member") return;
+    const transfer = number === 0 ? this.#start(from, incarnation, now) : this.#transfers.get(number);
+    if (transfer === undefined || transfer.address !== from || transfer.incarnation !== incarnation) {
+      if (number !== 0) this.#abort(from, number);
+      return;
+    }
+    transfer.heardAt = now;
+    this.#answer(transfer, offset);
+  }
+
+  /** The application's state, as of the point that it was asked for. @param snapshot `undefined` when it keeps none. */
+  snapshotTaken(number: number, snapshot: Uint8Array | undefined): void {
+    const transfer = this.#transfers.get(number);
+    if (transfer === undefined) return;
+    if (snapshot !== undefined && snapshot.length > this.#state.config.limits.snapshotBytesMax) {
+      const { snapshotBytesMax } = this.#state.config.limits;
+      return this.snapshotFailed(number, `it has ${snapshot.length} bytes, more than ${snapshotBytesMax}`);
+    }
+    transfer.snapshot = snapshot === undefined ? new Uint8Array(0) : copyBytes(snapshot);
+    transfer.stateful = snapshot !== undefined;
+    transfer.digest = digestOf(transfer.snapshot);
+    transfer.ready = true;
+  }
+
+  /** The application could not give its state. */
+  snapshotFailed(number: number, why: string): void {
+    const transfer = this.#transfers.get(number);
+    if (transfer === undefined) return;
+    transfer.aborted = true;
+    transfer.tail = [];
+    this.#state.warn("transfer", `no state can be given to ${transfer.address}: the snapshot failed: ${why}`);
+  }
+
+  /** A view was installed. */
+  installed(view: View, bases: readonly number[], now: number): void {
+    for (const transfer of this.#transfers.values()) {
+      const { address, incarnation } = transfer;
+      if (view.members.some((member) => member.address === address && member.incarnation === incarnation)) {
+        this.#transfers.delete(transfer.number);
+      } else this.#append(transfer, encodeViewEntry({ view, bases }));
+    }
+    this.tick(now);
+  }
+
+  /** Forgets joiners that have fallen silent. */
+  tick(now: number): void {
+    for (const { number, heardAt } of this.#transfers.values()) {
+      if (now - heardAt > SILENCE_MS) this.#transfers.delete(number);
+    }
+    this.#delivery.tap = this.#transfers.size === 0
+      ? undefined
+      : (stream, message) => this.#tap(stream, message);
+  }
+
+  /** Ends all transfers. */
+  reset(): void {
+    this.#transfers.clear();
+    this.#delivery.tap = undefined;
+  }
+
+  #start(address: Address, incarnation: number, now: number): Transfer | undefined {
+    for (const transfer of this.#transfers.values()) {
+      if (transfer.address !== address) continue;
+      // Its first question may have been repeated: the answer is the same.
+      if (transfer.incarnation === incarnation && !transfer.aborted && now - transfer.startedAt < AGAIN_MS) {
+        return transfer;
+      }
+      if (transfer.incarnation > incarnation) return undefined;
+      this.#transfers.delete(transfer.number);
+    }
+    // While the next view is agreed on, nothing is delivered, and a snapshot would tell nothing new.
+    if (this.#transfers.size >= TRANSFERS_MAX || this.#state.wedged) return undefined;
+    const transfer: Transfer = {
+      number: ++this.#count,
+      address,
+      incarnation,
+      startedAt: now,
+      heardAt: now,
+      snapshot: undefined,
+      stateful: false,
+      digest: new Uint8Array(32),
+      ready: false,
+      aborted: false,
+      tail: [],
+      tailBytes: 0,
+    };
+    this.#transfers.set(transfer.number, transfer);
+    const { view } = this.#state;
+    this.#append(
+      transfer,
+      encodeViewEntry({ view: view.view, bases: view.streams.map(({ released }) => released) }),
+    );
+    this.#state.tell({ type: "snapshot", transfer: transfer.number });
+    this.tick(now);
+    return transfer;
+  }
+
+  /** A message is delivered here: it goes into every tail, as it came. */
+  #tap(stream: ReceiveStream, message: Message): void {
+    const { own, loopback } = this.#state;
+    const store = stream === loopback ? own.store : stream.store;
+    const packet = store.find(message.sequence);
+    if (packet === undefined) return this.#lost();
+    this.#reader.open(packet);
+    while (this.#reader.next()) {
+      const { kind, a, start, bodyEnd } = this.#reader;
+      if (kind !== Kind.data || a !== message.sequence) continue;
+      const entry = encodeEntry(EntryKind.message, stream.rank, packet.subarray(start, bodyEnd));
+      for (const transfer of this.#transfers.values()) this.#append(transfer, entry);
+      return;
+    }
+    this.#lost();
+  }
+
+  /** A tail with a hole is worth nothing. */
+  #lost(): void {
+    for (const transfer of this.#transfers.values()) transfer.aborted = true;
+  }
+
+  #append(transfer: Transfer, entry: Uint8Array): void {
+    if (transfer.aborted) return;
+    transfer.tail.push(entry);
+    transfer.tailBytes += entry.length;
+    if (transfer.tailBytes <= this.#state.config.limits.tailBytesMax) return;
+    transfer.aborted = true;
+    transfer.tail = [];
+    this.#state.warn("transfer", `${transfer.address} cannot keep up while it joins, and starts over`);
+  }
+
+  #answer(transfer: Transfer, offset: number): void {
+    if (transfer.aborted) return this.#abort(transfer.address, transfer.number);
+    const total = transfer.ready ? (transfer.snapshot?.length ?? 0) + transfer.tailBytes : 0;
+    const { bundleBytes } = this.#state.config.limits;
+    const pieceMax = Math.min(bundleBytes, this.#state.config.packetBytesMax) - PACKET_HEADER_BYTES - 24 -
+      CHUNK_FIXED_BYTES;
+    let at = Math.min(offset, total);
+    const end = Math.min(total, at + ANSWER_BYTES_MAX);
+    do {
+      const piece = this.#slice(transfer, at, Math.min(end, at + pieceMax));
+      this.#sendChunk(transfer, at, total, piece);
+      at += piece.length;
+    } while (at < end);
+  }
+
+  #sendChunk(transfer: Transfer, offset: number, total: number, piece: Uint8Array): void {
+    const body = new Uint8Array(CHUNK_FIXED_BYTES + piece.length);
+    const view = new DataView(body.buffer);
+    writeU64(view, 0, total);
+    writeU64(view, 8, transfer.snapshot?.length ?? 0);
+    body.set(transfer.digest, 16);
+    body.set(piece, CHUNK_FIXED_BYTES);
+    const flags = (transfer.ready ? ChunkFlag.ready : 0) | (transfer.stateful ? ChunkFlag.stateful : 0) |
+      (this.#state.wedged && transfer.ready ? ChunkFlag.final : 0);
+    this.#state.counters.transferBytes += piece.length;
+    this.#state.sendOutside(transfer.address, Kind.chunk, flags, transfer.number, offset, body);
+  }
+
+  #abort(address: Address, number: number): void {
+    this.#state.sendOutside(
+      address,
+      Kind.chunk,
+      ChunkFlag.aborted,
+      number,
+      0,
+      new Uint8Array(CHUNK_FIXED_BYTES),
+    );
+  }
+
+  /** Bytes of the whole sequence. */
+  #slice({ snapshot, tail }: Transfer, from: number, to: number): Uint8Array {
+    const bytes = new Uint8Array(to - from);
+    let start = 0;
+    for (const part of snapshot === undefined ? tail : [snapshot, ...tail]) {
+      const end = start + part.length;
+      if (end > from && start < to) {
+        const first = Math.max(from, start);
+        bytes.set(part.subarray(first - start, Math.min(to, end) - start), first - from);
+      }
+      start = end;
+      if (start >= to) break;
+    }
+    return bytes;
+  }
+}

@@ -1,0 +1,583 @@
+/**
+ * Membership: when the view is to change, who proposes it, and what happens when the next one is installed.
+ *
+ * The agreement itself is in membership/view_change.ts; what starts it may be wrong at any time without harm.
+ */
+import { invariant } from "../base/errors.ts";
+import { compareNatural, type Incarnation } from "../base/ids.ts";
+import { type Election, makeElection, nextLeader } from "../election/mod.ts";
+import type { Answer, Proposal } from "../membership/proposal.ts";
+import { type ChangeMessage, type ChangePort, ViewChange } from "../membership/view_change.ts";
+import { type Departure, isSameMember, type Member, rankIn, type View } from "../membership/view.ts";
+import type { Progress } from "../multicast/send_stream.ts";
+import { Kind } from "../wire/message.ts";
+import type { PacketReader } from "../wire/packet_reader.ts";
+import type { Archive } from "./archive.ts";
+import { readChange, writeChange, writeCut } from "./change_messages.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Repair } from "./repair.ts";
+import { type Departed, Peer, Roster } from "./roster.ts";
+import type { GroupState } from "./state.ts";
+import type { Watch } from "./watch.ts";
+
+/** Shortest time between two INSTALLs to the same laggard, in milliseconds. */
+const REMIND_MS = 20;
+/** First time after which a proposer repeats itself, in milliseconds; doubled each time. */
+const REPEAT_MS = 25;
+/** Longest time after which a proposer repeats itself, in milliseconds. */
+const REPEAT_MS_MAX = 400;
+
+/** Fruitless attempts after which a wedged member proposes itself, whoever should. */
+const RETRIES_MAX = 2;
+
+/** What membership needs of the machine that it is a part of. */
+export interface MembershipHost {
+  /** Closes the open packet and delivers own messages: nothing of this view is sent afterwards. */
+  settle(): void;
+  /** Those who have caught up and wait to be members. */
+  candidates(): readonly Member[];
+  /** Since when some of them wait and whether more are on their way. */
+  gathering(now: number): boolean;
+  /** Delivers what came with the state transfer, before the rest of the cut. Only for one that joins. */
+  arrive(): void;
+  /** A view was installed; streams by rank start behind these sequences. */
+  installed(view: View, bases: readonly number[]): void;
+  /** This member is not in the view that was decided. */
+  excluded(reason: Departure | undefined, deliveredThrough: number | undefined): void;
+}
+
+/** Changes views. */
+export class Membership implements ChangePort {
+  /** The change from the present view to the next; `undefined` before the first view. */
+  change: ViewChange | undefined = undefined;
+  /** The view before the present one. */
+  archive: Archive | undefined = undefined;
+  readonly #state: GroupState;
+  readonly #delivery: Delivery;
+  readonly #repair: Repair;
+  readonly #watch: Watch;
+  readonly #host: MembershipHost;
+  #election: Election | undefined = undefined;
+  #electionTold = false;
+  #now = 0;
+  #holds: readonly number[] | undefined = undefined;
+  #retries = 0;
+  #collectAt = 0;
+  #confirmAt = 0;
+  #giveUpAt = Infinity;
+  #repeatAt = Infinity;
+  #repeatMs = REPEAT_MS;
+  /** When each member of the view before was last reminded, by its old rank. */
+  readonly #remindedAt = new Map<number, number>();
+
+  constructor(state: GroupState, delivery: Delivery, repair: Repair, watch: Watch, host: MembershipHost) {
+    this.#state = state;
+    this.#delivery = delivery;
+    this.#repair = repair;
+    this.#watch = watch;
+    this.#host = host;
+  }
+
+  /** Founds a group: the first view, of this member alone. */
+  found(now: number): void {
+    this.#now = now;
+    const { member, loopback } = this.#state;
+    const peer = new Peer(0, member, loopback);
+    const view = { number: 1, lineage: this.#state.incarnation, members: [member], leader: 0 };
+    this.#enter(new Roster(view, [peer], member), [{ received: 0, delivered: 0 }]);
+    this.#tell(view, [member], []);
+  }
+
+  /** Watches a view from outside, to hold its cut. @param bases By rank, what the state transfer covers. */
+  observe(view: View, bases: readonly number[], now: number): void {
+    this.#now = now;
+    const state = this.#state;
+    const peers = view.members.map((member, rank) =>
+      new Peer(rank, member, state.stream(rank, member.incarnation, bases[rank] + 1))
+    );
+    state.enter(new Roster(view, peers, state.member));
+    state.wedged = true;
+    for (const { stream } of peers) stream.through = stream.handed;
+  }
+
+  /** Stops watching. */
+  unobserve(): void {
+    this.#state.wedged = false;
+    this.#state.enter(undefined);
+  }
+
+  /** A view that this member only watches was followed by one that it is in. */
+  learn(proposal: Proposal, now: number): void {
+    this.#now = now;
+    this.fetch(proposal);
+    if (this.holds(proposal.cut)) this.install(proposal);
+  }
+
+  /** Ends the present life's part in everything. */
+  reset(): void {
+    this.change = undefined;
+    this.#election = undefined;
+    this.#holds = undefined;
+    this.#retries = 0;
+    this.#giveUpAt = Infinity;
+    this.#repeatAt = Infinity;
+  }
+
+  /** A message of a view change from a member of the present view arrived. */
+  receive(reader: PacketReader, peer: Peer, now: number): void {
+    this.#now = now;
+    const state = this.#state;
+    const { view, counters } = state;
+    const message = readChange(reader, view.number, view.view.lineage, view.size);
+    if (message === undefined) {
+      counters.malformed++;
+      return;
+    }
+    if (message.kind === "prepare" && !this.mayPromise(peer)) return;
+    if (message.kind === "accept") this.#repair.sources = [peer.rank];
+    if (!(this.change as ViewChange).receive(peer.rank, message)) counters.implausible++;
+  }
+
+  /**
+   * Whether a member may ask for promises: the leader, or anybody once the leader does not serve. Else one member that hears
+   * nobody could stop everybody, and the leader's lease would mean nothing. Who is wedged has promised before: the leader's
+   * lease is over.
+   */
+  mayPromise(peer: Peer): boolean {
+    const { view, wedged } = this.#state;
+    return wedged || peer === view.leader || !this.#watch.leaderServes;
+  }
+
+  /** A message of an election arrived. */
+  elect(reader: PacketReader, peer: Peer, now: number): void {
+    this.#now = now;
+    if (this.#election?.receive(peer.rank, reader.flags, reader.a, reader.b, now) !== true) {
+      this.#state.counters.implausible++;
+    }
+  }
+
+  /** A newcomer holds the cut. */
+  confirmed(address: string, ballot: number, number: number): void {
+    if (number === this.#state.roster?.number) this.change?.confirmed(address, ballot);
+  }
+
+  /** Somebody is still in the view before, and may not know better. */
+  remind(rank: number, now: number): void {
+    const { archive } = this;
+    const peer = archive?.roster.peers[rank];
+    if (archive === undefined || archive.roster.self === undefined || peer === undefined) return;
+    if (now - (this.#remindedAt.get(rank) ?? -Infinity) < REMIND_MS) return;
+    this.#remindedAt.set(rank, now);
+    this.sendView(peer.address);
+  }
+
+  /** Sends the present view to an address, labelled with the view before. */
+  sendView(address: string): void {
+    const { archive } = this;
+    if (archive === undefined || archive.roster.self === undefined) return;
+    const { unicast, identity } = this.#state;
+    unicast.identify(archive.identity);
+    const { proposal } = archive;
+    this.#count(1);
+    this.#state.send(address, writeChange(unicast, { kind: "install", proposal }, proposal.number));
+    unicast.identify(identity);
+  }
+
+  /** A member was heard in this view. */
+  seen(peer: Peer): void {
+    peer.seen = true;
+    const { archive } = this;
+    if (archive === undefined || [...this.#state.view.others()].some((other) => !other.seen)) return;
+    // Everybody has installed the view: nobody needs what only members that are gone had sent.
+    for (const { member, stream } of archive.roster.peers) {
+      if (rankIn(archive.proposal.members, member.address, member.incarnation) < 0) {
+        stream.store.pruneThrough(Infinity);
+      }
+    }
+  }
+
+  /** Does what has become due. */
+  tick(now: number): void {
+    this.#now = now;
+    const { change } = this;
+    const state = this.#state;
+    if (change === undefined || state.phase !== "member") return;
+    change.review();
+    if (change !== this.change || change.state.decided !== undefined) return;
+    this.#drive(change, now);
+    if (change !== this.change || change.state.decided !== undefined) return;
+    this.#election?.tick(now);
+    if (change.wedged) {
+      if (now >= this.#giveUpAt) this.#retry(now);
+    } else if (this.wanted(now)) {
+      this.#begin(now);
+    }
+    this.#electionEnded(now);
+  }
+
+  /** Whether the view is to change. */
+  wanted(now: number): boolean {
+    const { view } = this.#state;
+    if (view.size === 1 && this.#state.leaving) return false;
+    if (view.peers.some((peer) => this.#watch.verdict(peer, now) !== undefined)) return true;
+    return view.leader === view.self && this.#host.candidates().length > 0 && !this.#host.gathering(now);
+  }
+
+  /** When something of this is due next. */
+  nextDeadline(): number {
+    const { change } = this;
+    if (change === undefined) return Infinity;
+    let next = Math.min(this.#giveUpAt, this.#repeatAt, this.#election?.nextDeadline() ?? Infinity);
+    if (change.state.phase === "collecting") next = Math.min(next, this.#collectAt);
+    if (change.state.phase === "confirming") next = Math.min(next, this.#confirmAt);
+    return next;
+  }
+
+  // What the view change asks for.
+
+  /** @inheritdoc */
+  wedge(): readonly number[] {
+    if (this.#holds !== undefined) return this.#holds;
+    const state = this.#state;
+    this.#host.settle();
+    state.wedged = true;
+    for (const stream of state.view.streams) stream.through = stream.handed;
+    this.#holds = state.view.streams.map((stream) =>
+      stream === state.loopback ? state.own.last : stream.released
+    );
+    this.#giveUpAt = this.#now + this.#patience();
+    return this.#holds;
+  }
+
+  /** @inheritdoc */
+  holds(cut: readonly number[]): boolean {
+    const { view, loopback, own } = this.#state;
+    return view.streams.every((stream) =>
+      (stream === loopback ? own.last : stream.received) >= cut[stream.rank]
+    );
+  }
+
+  /** @inheritdoc */
+  fetch(proposal: Proposal): void {
+    this.#repair.fetch(proposal.cut, this.#repair.sources, this.#now);
+  }
+
+  /** @inheritdoc */
+  send(rank: number, message: ChangeMessage): void {
+    const { unicast, view } = this.#state;
+    this.#count(1);
+    this.#state.send(view.peers[rank].address, writeChange(unicast, message, view.number + 1));
+  }
+
+  /** @inheritdoc */
+  multicast(message: ChangeMessage): void {
+    const { multicast, view } = this.#state;
+    this.#host.settle();
+    this.#count(view.size - 1);
+    this.#state.send("*", writeChange(multicast, message, view.number + 1));
+    if (message.kind !== "install") {
+      this.#repeatMs = REPEAT_MS;
+      this.#repeatAt = this.#now + this.#repeatMs;
+    } else if (this.change?.state.proposal !== undefined) {
+      // Newcomers may not listen to multicasts yet.
+      for (const member of this.change.state.proposal.members) {
+        if (view.find(member.address, member.incarnation) === undefined) this.#sendInstall(member, message);
+      }
+    }
+  }
+
+  /** @inheritdoc */
+  draft(answers: readonly (Answer | undefined)[], joiners?: readonly string[]): Proposal {
+    const { view, self, election } = {
+      view: this.#state.view,
+      self: this.#state.view.rank,
+      election: this.#state.config.election,
+    };
+    const kept: Member[] = [];
+    const departed: { rank: number; reason: Departure }[] = [];
+    for (const peer of view.peers) {
+      const answer = answers[peer.rank];
+      const verdict = this.#watch.verdict(peer, this.#now);
+      // Who answers lives, whatever others suspect.
+      const reason = verdict === "crashed" ? undefined : verdict;
+      if (answer === undefined) departed.push({ rank: peer.rank, reason: verdict ?? "crashed" });
+      else if (reason !== undefined || answer.voterOnly) {
+        departed.push({ rank: peer.rank, reason: reason ?? "restarted" });
+      } else kept.push(peer.member);
+    }
+    const newcomers = this.#host.candidates()
+      .filter(({ address, name }) =>
+        (joiners === undefined || joiners.includes(address)) &&
+        kept.every((member) => member.address !== address && member.name !== name)
+      )
+      .sort((a, b) => compareNatural(a.name, b.name));
+    if (kept.length + newcomers.length === 0) { // all want to leave: somebody is last
+      kept.push(view.peers[self].member);
+      departed.splice(departed.findIndex(({ rank }) => rank === self), 1);
+    }
+    const members = [...kept, ...newcomers];
+    const ids = idsOf(members);
+    const previous = members.findIndex((member) => isSameMember(member, view.leader.member));
+    const proposer = members.findIndex((member) => isSameMember(member, view.peers[self].member));
+    return {
+      number: view.number + 1,
+      lineage: view.view.lineage,
+      members,
+      leader: nextLeader(election, ids.map((id) => ({ id })), previous, proposer),
+      cut: view.peers.map((_, rank) => Math.max(0, ...answers.map((answer) => answer?.holds[rank] ?? 0))),
+      departed,
+    };
+  }
+
+  /** @inheritdoc */
+  confirm(ballot: number, proposal: Proposal): void {
+    const { unicast } = this.#state;
+    this.#confirmAt = this.#now + this.#state.config.timing.collectMs;
+    for (const { address } of this.change?.unconfirmed ?? []) {
+      this.#count(1);
+      this.#state.send(address, writeCut(unicast, ballot, proposal));
+    }
+  }
+
+  /** @inheritdoc */
+  persist(): void {}
+
+  /** @inheritdoc */
+  install(proposal: Proposal): void {
+    const state = this.#state;
+    const old = state.view;
+    const own = state.member;
+    this.#host.settle();
+    const departed = proposal.departed.map(({ rank, reason }): Departed => ({
+      member: old.peers[rank].member,
+      reason,
+    }));
+    if (rankIn(proposal.members, own.address, own.incarnation) < 0) {
+      this.#keep(old, proposal);
+      const reason = departed.find(({ member }) => isSameMember(member, own))?.reason;
+      return this.#host.excluded(reason, old.rank < 0 ? undefined : proposal.cut[old.rank]);
+    }
+    this.#host.arrive();
+    this.#deliverCut(old, proposal.cut);
+    this.#keep(old, proposal);
+    const peers = proposal.members.map((member, rank) => this.#carryOver(old, member, rank));
+    const progress = peers.map((peer): Progress => {
+      const before = old.self === undefined ? undefined : old.find(peer.address, peer.incarnation);
+      if (before === undefined) return { received: state.own.last, delivered: state.own.last };
+      return state.own.progressOf(before.rank);
+    });
+    const view: View = {
+      number: proposal.number,
+      lineage: proposal.lineage,
+      members: proposal.members,
+      leader: proposal.leader,
+    };
+    const joined = old.self === undefined
+      ? proposal.members
+      : proposal.members.filter((member) => old.find(member.address, member.incarnation) === undefined);
+    this.#enter(new Roster(view, peers, own), progress);
+    this.#tell(view, joined, departed);
+  }
+
+  /** Delivers everything up to the cut, and nothing beyond. */
+  #deliverCut(old: Roster, cut: readonly number[]): void {
+    const { order } = this.#delivery;
+    for (const stream of old.streams) {
+      order.truncate(stream, cut[stream.rank]);
+      stream.through = cut[stream.rank];
+    }
+    for (const stream of old.streams) {
+      if (stream !== this.#state.loopback) this.#delivery.handHeld(stream);
+    }
+    order.review();
+    for (const { released, rank } of old.streams) {
+      invariant(
+        released >= cut[rank],
+        () =>
+          `of the messages of ${old.peers[rank].name} up to ${cut[rank]} only ${released} can be delivered`,
+      );
+    }
+  }
+
+  /** Keeps what a laggard may ask for. */
+  #keep(old: Roster, proposal: Proposal): void {
+    const { own, loopback, identity } = this.#state;
+    this.archive = { roster: old, identity, own, loopback, proposal };
+    this.#remindedAt.clear();
+  }
+
+  /** The place of a member in the next view, with what is known of it. */
+  #carryOver(old: Roster, member: Member, rank: number): Peer {
+    const state = this.#state;
+    const before = old.find(member.address, member.incarnation);
+    const own = isSameMember(member, state.member);
+    if (before === undefined || (own && old.self === undefined)) {
+      const stream = own ? state.loopback : state.stream(rank, member.incarnation, 1);
+      stream.rank = rank;
+      const peer = new Peer(rank, member, stream);
+      if (!own) peer.detector = this.#watch.detector(this.#now);
+      return peer;
+    }
+    const { stream } = before;
+    stream.rank = rank;
+    stream.through = Infinity;
+    stream.retarget(stream.received, this.#now);
+    const peer = new Peer(rank, member, stream);
+    peer.detector = own ? undefined : before.detector ?? this.#watch.detector(this.#now);
+    peer.successor = before.successor;
+    peer.leaving = before.leaving;
+    peer.suspected = before.suspected;
+    peer.suspectedAt = before.suspectedAt;
+    return peer;
+  }
+
+  #enter(roster: Roster, progress: readonly Progress[]): void {
+    const state = this.#state;
+    for (const peer of roster.others()) state.reach(peer.address, true);
+    state.own.reform(progress);
+    state.wedged = false;
+    state.phase = "member";
+    state.enter(roster);
+    state.counters.viewsInstalled++;
+    this.reset();
+    this.change = new ViewChange(roster.view.members, roster.rank, this);
+    const ids = idsOf(roster.view.members);
+    this.#election = makeElection(state.config.election, {
+      self: roster.rank,
+      size: roster.size,
+      ids,
+      isAvailable: (rank) => {
+        const peer = roster.peers[rank];
+        return peer === roster.self ? !state.leaving : !peer.suspected && !peer.over && !peer.leaving;
+      },
+      send: (to, kind, round, candidate) => this.#sendElection(to, kind, round, candidate),
+    }, { electionMs: state.config.timing.electionMs });
+    this.#electionTold = true;
+    this.#watch.entered();
+    this.#repair.hasten(this.#now);
+  }
+
+  #tell(view: View, joined: readonly Member[], departed: readonly Departed[]): void {
+    const { member } = this.#state;
+    this.#state.tell({ type: "view", view, joined, departed });
+    const leader = view.members[view.leader];
+    if (!isSameMember(leader, member)) {
+      this.#state.tell({ type: "leader", epoch: view.number, leader, own: false });
+    }
+    this.#host.installed(view, this.#state.view.streams.map(({ handed }) => handed));
+  }
+
+  /** Drives the own proposal on. */
+  #drive(change: ViewChange, now: number): void {
+    const { state } = change;
+    if (state.phase === "idle") return;
+    if (state.phase === "collecting" && change.isQuorum(change.answered)) {
+      const silent = this.#watch.available().some((rank) => !change.answered.includes(rank));
+      if (!silent || now >= this.#collectAt) change.conclude();
+    }
+    if (state.phase === "confirming" && (change.unconfirmed.length === 0 || now >= this.#confirmAt)) {
+      change.settle();
+    }
+    if (now < this.#repeatAt || change !== this.change) return;
+    const confirmAt = this.#confirmAt;
+    change.repeat();
+    this.#confirmAt = confirmAt;
+    this.#repeatMs = Math.min(2 * this.#repeatMs, REPEAT_MS_MAX);
+    this.#repeatAt = now + this.#repeatMs;
+  }
+
+  /** Somebody should propose: the leader if it serves, else who is elected. */
+  #begin(now: number): void {
+    const { view, blocked } = this.#state;
+    const { change } = this;
+    if (blocked || change === undefined) return; // a healed minority must not stop the others for nothing
+    if (this.#watch.leaderServes) {
+      if (view.leader === view.self) this.#propose(change, now);
+      return;
+    }
+    const election = this.#election as Election;
+    if (election.winner === view.rank) return this.#propose(change, now);
+    if (election.winner >= 0 && this.#watch.available().includes(election.winner) && now < this.#giveUpAt) {
+      return;
+    }
+    if (election.running) return;
+    this.#electionTold = false;
+    this.#giveUpAt = now + this.#patience();
+    election.start(now);
+    if (election.winner === view.rank) this.#propose(change, now);
+  }
+
+  /** A view change takes too long: its proposer is gone, or stuck. */
+  #retry(now: number): void {
+    const { change } = this;
+    this.#giveUpAt = now + this.#patience();
+    if (change === undefined || this.#state.blocked) return;
+    const { view } = this.#state;
+    this.#retries++;
+    if (view.leader === view.self || this.#retries > RETRIES_MAX) return this.#propose(change, now);
+    if (this.#watch.leaderServes) return;
+    this.#electionTold = false;
+    this.#election?.start(now);
+  }
+
+  #electionEnded(now: number): void {
+    const election = this.#election;
+    const { view } = this.#state;
+    if (election === undefined || election.running || election.winner < 0 || this.#electionTold) return;
+    this.#electionTold = true;
+    const { name, messagesSent, winner } = election;
+    this.#state.tell({
+      type: "election",
+      epoch: view.number,
+      strategy: name,
+      winner: view.peers[winner].name,
+      messages: messagesSent,
+    });
+    if (
+      winner === view.rank && !this.#watch.leaderServes && !this.#state.blocked &&
+      this.change?.state.phase === "idle"
+    ) {
+      this.#propose(this.change, now);
+    }
+  }
+
+  #propose(change: ViewChange, now: number): void {
+    this.#collectAt = now + this.#state.config.timing.collectMs;
+    this.#giveUpAt = now + this.#patience();
+    change.propose();
+    this.#drive(change, now);
+  }
+
+  /** How long a view change may take; never the same for two members for long. */
+  #patience(): number {
+    return this.#state.config.timing.changeMs * this.#state.random.between(1, 1.5);
+  }
+
+  #sendElection(to: number, kind: number, round: number, candidate: number): void {
+    const { unicast, counters } = this.#state;
+    unicast.begin(Kind.election, kind, 0, 0, round, candidate);
+    counters.electionPackets++;
+    this.#state.sendUnicast(to);
+  }
+
+  #sendInstall(member: Member, message: ChangeMessage): void {
+    const { unicast, view } = this.#state;
+    this.#count(1);
+    this.#state.send(member.address, writeChange(unicast, message, view.number + 1));
+  }
+
+  #count(packets: number): void {
+    this.#state.counters.changePackets += packets;
+  }
+}
+
+/** Ids for elections: places in the natural order of names. */
+function idsOf(members: readonly Member[]): number[] {
+  const names = members.map(({ name }) => name).sort(compareNatural);
+  return members.map(({ name }) => names.indexOf(name));
+}
+
+/** The life after a given one. */
+export function nextLife(incarnation: Incarnation): Incarnation {
+  return incarnation + 1 as Incarnation;
+}

@@ -1,0 +1,402 @@
+/**
+ * Taking state on the way into a group: the snapshot of a member, what it has delivered since, and, when a view change
+ * asks for it, the rest of the cut from whoever holds it.
+ *
+ * Nothing of it reaches the application before this process is a member. When the giver dies, another one is asked; if its
+ * snapshot is the same (it has the same digest), what was received of it is kept.
+ */
+import type { Incarnation } from "../base/ids.ts";
+import type { Proposal } from "../membership/proposal.ts";
+import { type Member, rankIn, type View } from "../membership/view.ts";
+import { encodeControl } from "../wire/control.ts";
+import { MESSAGE_HEADER_BYTES } from "../wire/limits.ts";
+import { Kind, readU64 } from "../wire/message.ts";
+import { PacketReader } from "../wire/packet_reader.ts";
+import { PacketWriter } from "../wire/packet_writer.ts";
+import { readNext } from "./change_messages.ts";
+import type { Delivery } from "./delivery.ts";
+import type { Message } from "./events.ts";
+import type { Membership } from "./membership.ts";
+import type { GroupState } from "./state.ts";
+import {
+  CHUNK_FIXED_BYTES,
+  ChunkFlag,
+  digestOf,
+  ENTRY_FIXED_BYTES,
+  EntryKind,
+  readViewEntry,
+} from "./transfer.ts";
+
+/** First time after which a PULL that was not answered is repeated, in milliseconds; doubled each time. */
+const PULL_MS = 30;
+/** Longest time after which a PULL is repeated, in milliseconds. */
+const PULL_MS_MAX = 500;
+/** PULLs in a row without an answer after which another giver is asked. */
+const PULLS_MAX = 6;
+/** How soon more is asked for when everything there is was received, in milliseconds. */
+const IDLE_MS = 20;
+
+/** A message of the tail. */
+interface TailMessage {
+  readonly sender: Member;
+  readonly packet: Uint8Array;
+}
+
+/** Pulls state, and holds cuts. */
+export class Taking {
+  readonly #state: GroupState;
+  readonly #delivery: Delivery;
+  readonly #membership: Membership;
+  readonly #reader = new PacketReader();
+  /** The newest view known, to be joined. */
+  #known: View | undefined = undefined;
+  #giver: Member | undefined = undefined;
+  #giverCount = 0;
+  #transfer = 0;
+  #pullAt = Infinity;
+  #pullMs = PULL_MS;
+  #pulls = 0;
+  /** First byte not received of the giver's sequence. */
+  #offset = 0;
+  #total = 0;
+  #ready = false;
+  #final = false;
+  #stateful = false;
+  #snapshot: Uint8Array = new Uint8Array(0);
+  /** Bytes of the snapshot that have come. */
+  #filled = 0;
+  #digest = "";
+  #pending: Uint8Array = new Uint8Array(0);
+  #tail: TailMessage[] = [];
+  #tailBytes = 0;
+  /** The view that the tail has reached, and what it covers of each of its members. */
+  #view: View | undefined = undefined;
+  #bases: number[] = [];
+  /** The cut to hold. */
+  #cut: { readonly ballot: number; readonly proposal: Proposal; readonly proposer: Member } | undefined =
+    undefined;
+  #confirmedBallot = 0;
+  #installing: Proposal | undefined = undefined;
+
+  constructor(state: GroupState, delivery: Delivery, membership: Membership) {
+    this.#state = state;
+    this.#delivery = delivery;
+    this.#membership = membership;
+  }
+
+  /** The newest view known. */
+  get known(): View | undefined {
+    return this.#known;
+  }
+
+  /** Number of the view with whose messages this process has caught up; 0 while it has not. */
+  get ready(): number {
+    return this.#ready && this.#offset >= this.#total && this.#view !== undefined ? this.#view.number : 0;
+  }
+
+  /** A member has said what the present view is. */
+  welcome(view: View, now: number): void {
+    const known = this.#known;
+    if (known !== undefined && view.lineage !== known.lineage) {
+      this.#state.warn(
+        "another-group",
+        `two groups of this name exist: one was founded as ${view.lineage}, one as ${known.lineage}`,
+      );
+      return;
+    }
+    if (known !== undefined && view.number <= known.number) return;
+    this.#known = view;
+    for (const { address } of view.members) this.#state.reach(address, true);
+    if (
+      this.#state.roster !== undefined && view.number > this.#state.roster.number &&
+      this.#installing === undefined
+    ) {
+      const { address, incarnation } = this.#state.member;
+      if (rankIn(view.members, address, incarnation) < 0) this.#drop();
+    }
+    if (this.#giver === undefined || rankIn(view.members, this.#giver.address, this.#giver.incarnation) < 0) {
+      this.#another(now);
+    }
+  }
+
+  /** A CHUNK arrived, from a life that says it is the giver. */
+  chunk(reader: PacketReader, now: number): void {
+    const { counters, config } = this.#state;
+    const { a: transfer, b: offset, flags, bytes, bodyStart, bodyEnd } = reader;
+    if (
+      this.#giver?.incarnation !== reader.incarnation || (this.#transfer !== 0 && transfer !== this.#transfer)
+    ) return;
+    if (bodyEnd - bodyStart < CHUNK_FIXED_BYTES || transfer === 0) {
+      counters.malformed++;
+      return;
+    }
+    if ((flags & ChunkFlag.aborted) !== 0) return this.#another(now);
+    const total = readU64(reader.view, bodyStart);
+    const snapshotBytes = readU64(reader.view, bodyStart + 8);
+    if (snapshotBytes < 0 || total < snapshotBytes || snapshotBytes > config.limits.snapshotBytesMax) {
+      counters.malformed++;
+      return;
+    }
+    this.#transfer = transfer;
+    this.#pulls = 0;
+    this.#pullMs = PULL_MS;
+    this.#pullAt = Math.max(now + IDLE_MS, Math.min(this.#pullAt, now + PULL_MS));
+    if ((flags & ChunkFlag.ready) === 0) return;
+    const digest = bytes.subarray(bodyStart + 16, bodyStart + CHUNK_FIXED_BYTES).join(",");
+    if (!this.#ready) this.#start(snapshotBytes, digest, (flags & ChunkFlag.stateful) !== 0);
+    if (total >= this.#total) { // else it was delayed, and what it says of the end is out of date
+      this.#total = total;
+      this.#final = (flags & ChunkFlag.final) !== 0;
+    }
+    const body = bytes.subarray(bodyStart + CHUNK_FIXED_BYTES, bodyEnd);
+    if (offset <= this.#offset && offset + body.length > this.#offset) {
+      this.#take(body.subarray(this.#offset - offset), now);
+    } else if (body.length > 0 && offset > this.#offset) return; // something was lost before it
+    if (this.#offset < this.#total) this.#pullAt = Math.min(this.#pullAt, now + PULL_MS);
+    if (this.#offset >= this.#total) this.#advance(now);
+  }
+
+  /** A CUT arrived from a member of the view to be left. */
+  cut(reader: PacketReader, view: View, proposer: Member, now: number): void {
+    const proposal = readNext(reader, view.number, view.lineage, view.members.length);
+    if (proposal === undefined || reader.b !== proposal.number) {
+      this.#state.counters.malformed++;
+      return;
+    }
+    if (this.#installing !== undefined) return;
+    if (reader.a < (this.#cut?.proposal.number === proposal.number ? this.#cut.ballot : 0)) return;
+    this.#cut = { ballot: reader.a, proposal, proposer };
+    if (this.#state.roster?.number === view.number) this.#membership.fetch(proposal);
+    this.#advance(now);
+    if (this.#confirmedBallot === reader.a && this.#state.roster?.number === view.number) this.#confirm();
+  }
+
+  /** An INSTALL arrived, from a member of the view before. */
+  install(reader: PacketReader, view: View, now: number): void {
+    const proposal = readNext(reader, view.number, view.lineage, view.members.length);
+    if (proposal === undefined) {
+      this.#state.counters.malformed++;
+      return;
+    }
+    const { address, incarnation } = this.#state.member;
+    const { number, lineage, members, leader } = proposal;
+    if (rankIn(members, address, incarnation) < 0) {
+      if (this.#state.roster?.number === view.number) this.#drop();
+      return this.welcome({ number, lineage, members, leader }, now);
+    }
+    if (this.#installing === undefined && this.#state.roster?.number === view.number) {
+      this.#membership.fetch(proposal);
+    }
+    this.#installing = proposal;
+    this.#advance(now);
+  }
+
+  /** Does what has become due. */
+  tick(now: number): void {
+    if (now >= this.#pullAt) this.#pull(now);
+    this.#advance(now);
+  }
+
+  /** When something of this is due next. */
+  nextDeadline(): number {
+    return this.#pullAt;
+  }
+
+  /** Delivers what came: the snapshot and the tail. */
+  arrive(): void {
+    const { state } = { state: this.#state };
+    state.tell({ type: "restore", snapshot: this.#stateful ? this.#snapshot : undefined });
+    for (const { sender, packet } of this.#tail) {
+      const message = this.#message(sender, packet);
+      if (message !== undefined) this.#delivery.put(undefined, message);
+    }
+    this.reset();
+  }
+
+  /** Forgets everything. */
+  reset(): void {
+    this.#known = undefined;
+    this.#giver = undefined;
+    this.#pullAt = Infinity;
+    this.#cut = undefined;
+    this.#confirmedBallot = 0;
+    this.#installing = undefined;
+    this.#begin();
+    this.#snapshot = new Uint8Array(0);
+    this.#filled = 0;
+    this.#digest = "";
+  }
+
+  /** Asks another member, or the same one anew if there is no other. */
+  #another(now: number): void {
+    const known = this.#known;
+    if (known === undefined) return;
+    // Members that this process knows best come first; then round, so that no dead one is asked for ever.
+    const first = Math.floor(this.#state.random.between(0, known.members.length));
+    this.#giver = known.members[(first + this.#giverCount++) % known.members.length];
+    if (this.#state.roster !== undefined) this.#drop();
+    this.#begin();
+    this.#pullAt = now;
+  }
+
+  /** Nothing of the tail was received; of the snapshot the same bytes may serve again. */
+  #begin(): void {
+    this.#transfer = 0;
+    this.#pullMs = PULL_MS;
+    this.#pulls = 0;
+    this.#offset = 0;
+    this.#total = 0;
+    this.#ready = false;
+    this.#final = false;
+    this.#stateful = false;
+    this.#pending = new Uint8Array(0);
+    this.#tail = [];
+    this.#tailBytes = 0;
+    this.#view = undefined;
+    this.#bases = [];
+    this.#confirmedBallot = 0;
+  }
+
+  /** The first CHUNK of a transfer has come. */
+  #start(snapshotBytes: number, digest: string, stateful: boolean): void {
+    this.#ready = true;
+    this.#stateful = stateful;
+    if (digest === this.#digest && this.#snapshot.length === snapshotBytes) this.#offset = this.#filled;
+    else {
+      this.#snapshot = new Uint8Array(snapshotBytes);
+      this.#filled = 0;
+      this.#digest = digest;
+    }
+  }
+
+  #pull(now: number): void {
+    if (this.#giver === undefined || this.#state.roster !== undefined) { // what is missing of a cut comes from everybody
+      this.#pullAt = Infinity;
+      return;
+    }
+    if (++this.#pulls > PULLS_MAX) {
+      this.#another(now);
+      this.#pulls = 1;
+    }
+    const { config } = this.#state;
+    const body = encodeControl({ from: config.address, transfer: this.#transfer, offset: this.#offset });
+    this.#state.sendOutside(this.#giver.address, Kind.pull, 0, 0, 0, body);
+    this.#pullAt = now + this.#pullMs;
+    this.#pullMs = Math.min(2 * this.#pullMs, PULL_MS_MAX);
+  }
+
+  /** Takes what follows in the giver's sequence. */
+  #take(bytes: Uint8Array, now: number): void {
+    this.#offset += bytes.length;
+    let rest = bytes;
+    const missing = this.#snapshot.length - this.#filled;
+    if (missing > 0) {
+      const part = rest.subarray(0, missing);
+      this.#snapshot.set(part, this.#filled);
+      this.#filled += part.length;
+      rest = rest.subarray(part.length);
+      if (part.length === missing && digestOf(this.#snapshot).join(",") !== this.#digest) {
+        this.#state.warn("transfer", "a snapshot arrived damaged; it is asked for again");
+        this.#digest = "";
+        return this.#another(now);
+      }
+    }
+    this.#pending = joined(this.#pending, rest);
+    let start = 0;
+    const view = new DataView(this.#pending.buffer, this.#pending.byteOffset, this.#pending.byteLength);
+    while (this.#pending.length - start >= ENTRY_FIXED_BYTES) {
+      const end = start + ENTRY_FIXED_BYTES + view.getUint32(start + 4);
+      if (end > this.#pending.length) break;
+      const body = this.#pending.slice(start + ENTRY_FIXED_BYTES, end);
+      if (!this.#takeEntry(view.getUint8(start), view.getUint16(start + 2), body)) {
+        this.#state.counters.malformed++;
+        return this.#another(now);
+      }
+      start = end;
+    }
+    this.#pending = this.#pending.slice(start);
+  }
+
+  #takeEntry(kind: number, rank: number, body: Uint8Array): boolean {
+    if (kind === EntryKind.view) {
+      const entry = readViewEntry(body);
+      if (entry === undefined) return false;
+      this.#view = entry.view;
+      this.#bases = [...entry.bases];
+      return true;
+    }
+    const sender = this.#view?.members[rank];
+    if (kind !== EntryKind.message || sender === undefined || body.length < MESSAGE_HEADER_BYTES) {
+      return false;
+    }
+    const sequence = readU64(new DataView(body.buffer, body.byteOffset), 8);
+    if (sequence !== this.#bases[rank] + 1) return false;
+    this.#bases[rank] = sequence;
+    this.#tail.push({ sender, packet: this.#packet(sender, body) });
+    this.#tailBytes += body.length;
+    return this.#tailBytes <= 2 * this.#state.config.limits.tailBytesMax;
+  }
+
+  /** One message as a packet of its own, to be read like any other. */
+  #packet(sender: Member, message: Uint8Array): Uint8Array {
+    const writer = new PacketWriter({ ...this.#state.identity, incarnation: sender.incarnation }, 0);
+    writer.copy(message);
+    return writer.take().slice();
+  }
+
+  #message(sender: Member, packet: Uint8Array): Message | undefined {
+    if (this.#reader.open(packet) !== "" || !this.#reader.next() || this.#reader.kind !== Kind.data) {
+      return undefined;
+    }
+    return this.#delivery.message(sender, sender.incarnation as Incarnation, this.#reader, false);
+  }
+
+  /** Looks whether the cut, or the view that was decided, can be taken now. */
+  #advance(now: number): void {
+    const target = this.#installing ?? this.#cut?.proposal;
+    if (target === undefined) return;
+    const state = this.#state;
+    const before = target.number - 1;
+    if (state.roster?.number !== before) {
+      // The tail must have come to its end in that view: what is missing of the cut is then held by others.
+      if (this.#view?.number !== before || this.ready !== before || !this.#final) return;
+      if (state.roster !== undefined) this.#membership.unobserve();
+      this.#membership.observe(this.#view, this.#bases, now);
+      this.#membership.fetch(target);
+    }
+    if (!this.#membership.holds(target.cut)) return;
+    if (this.#installing !== undefined) {
+      const { proposal } = { proposal: this.#installing };
+      this.#installing = undefined;
+      return this.#membership.learn(proposal, now);
+    }
+    if (this.#cut !== undefined && this.#confirmedBallot !== this.#cut.ballot) {
+      this.#confirmedBallot = this.#cut.ballot;
+      this.#confirm();
+    }
+  }
+
+  #confirm(): void {
+    const cut = this.#cut;
+    if (cut === undefined) return;
+    const body = encodeControl({ from: this.#state.config.address });
+    this.#state.sendOutside(cut.proposer.address, Kind.held, 0, cut.ballot, cut.proposal.number, body);
+  }
+
+  /** The view changed without this process: it goes on pulling. */
+  #drop(): void {
+    this.#cut = undefined;
+    this.#confirmedBallot = 0;
+    this.#final = false;
+    this.#pullAt = 0;
+    if (this.#state.roster !== undefined) this.#membership.unobserve();
+  }
+}
+
+function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
+  if (b.length === 0) return a;
+  const bytes = new Uint8Array(a.length + b.length);
+  bytes.set(a);
+  bytes.set(b, a.length);
+  return bytes;
+}
