@@ -1,17 +1,25 @@
 /** Histories for the tests of the checkers: written by hand in a short form, and generated correct ones. */
 import fc from "fast-check";
-import type { NodeLine, TraceLine } from "../../core/runtime/trace.ts";
+import type { DepartureReason, NodeLine, TraceLine } from "../../core/runtime/trace.ts";
+import { checkTrace, TRACE_PROPERTIES } from "../../core/testing/checkers/mod.ts";
+
+/** The properties that a trace breaks. */
+export function broken(lines: readonly TraceLine[]): string[] {
+  const violations = checkTrace(lines, { properties: TRACE_PROPERTIES });
+  return [...new Set(violations.map(({ property }) => property))];
+}
 
 /**
  * Reads the short form, one event for each line: `a send m1`, `a fail m1`, `b deliver m1 a`, `b replay m1 a`, `a acked m1`,
- * `b crash`, `b join`, `a view 2 a,b`, `end a,b`. A group follows the node: `a@g send m1`.
+ * `b crash`, `b join`, `b leave`, `b evicted 3`, `a view 2 a,b`, `a view 2 a,b c:left,d:slow`, `a epoch 2`, `a epoch 2 b`,
+ * `a leader 2`, `end a,b`. A group follows the node: `a@g send m1`.
  */
 export function history(text: string): TraceLine[] {
   return text.split("\n").map((row) => row.trim()).filter((row) => row !== "").map(toLine);
 }
 
 function toLine(row: string): TraceLine {
-  const [who, e, first, second] = row.split(" ");
+  const [who, e, first, second, third] = row.split(" ");
   if (who === "end") return { e: "end", correct: e.split(",") };
   const [n, g] = who.split("@");
   const origin = g === undefined ? { n } : { n, g };
@@ -28,13 +36,31 @@ function toLine(row: string): TraceLine {
       return { ...origin, e, m: first };
     case "crash":
     case "join":
+    case "leave":
       return { ...origin, e };
-    case "view":
-      return { ...origin, e, v: Number(first), members: second.split(",") };
+    case "evicted":
+      return { ...origin, e, v: Number(first) };
+    case "view": {
+      const line = { ...origin, e, v: Number(first), members: second.split(",") } as const;
+      if (third === undefined) return line;
+      const departed = third.split(",").map((item) => item.split(":") as [string, DepartureReason]);
+      return { ...line, departed: Object.fromEntries(departed) };
+    }
+    case "epoch":
+      return second === undefined
+        ? { ...origin, e, epoch: Number(first) }
+        : { ...origin, e, epoch: Number(first), leader: second };
+    case "leader":
+      return { ...origin, e, epoch: Number(first) };
     default:
       throw new Error(`no such event: ${row}`);
   }
 }
+
+/** Two members that have moved to view 2 together, in the short form. */
+export const PAIR = "a view 1 a\n b join\n a view 2 a,b\n b view 2 a,b\n";
+/** Three members that have. */
+export const TRIO = "a view 1 a\n b join\n c join\n a view 2 a,b,c\n b view 2 a,b,c\n c view 2 a,b,c\n";
 
 /** A step of a generated history; numbers choose among what is possible. */
 interface Step {

@@ -23,8 +23,22 @@ const WRITTEN: readonly (readonly [TraceLine, string])[] = [
     { g: "g", members: ["a", "b"], v: 2, e: "view", n: "a" },
     '{"n":"a","e":"view","v":2,"members":["a","b"],"g":"g"}',
   ],
+  [
+    { departed: { c: "left", d: "slow" }, g: "g", members: ["a"], v: 3, e: "view", n: "a" },
+    '{"n":"a","e":"view","v":3,"members":["a"],"g":"g","departed":{"c":"left","d":"slow"}}',
+  ],
   [{ e: "join", n: "a" }, '{"n":"a","e":"join"}'],
   [{ epoch: 3, e: "epoch", n: "a" }, '{"n":"a","e":"epoch","epoch":3}'],
+  [{ v: 3, e: "evicted", n: "a" }, '{"n":"a","e":"evicted","v":3}'],
+  [{ e: "leave", n: "a" }, '{"n":"a","e":"leave"}'],
+  [
+    { leader: "b", epoch: 3, g: "g", e: "epoch", n: "a" },
+    '{"n":"a","e":"epoch","epoch":3,"g":"g","leader":"b"}',
+  ],
+  [
+    { messages: 4, winner: "b", strategy: "bully", epoch: 3, e: "election", n: "a" },
+    '{"n":"a","e":"election","epoch":3,"strategy":"bully","winner":"b","messages":4}',
+  ],
   [{ epoch: 3, e: "leader", n: "a" }, '{"n":"a","e":"leader","epoch":3}'],
   [{ e: "crash", n: "a" }, '{"n":"a","e":"crash"}'],
   [{ token: 7, lock: "l", e: "lock", t: 1, n: "a" }, '{"n":"a","t":1,"e":"lock","lock":"l","token":7}'],
@@ -60,6 +74,12 @@ test("the reader names the line that is malformed", () => {
     '{"e":"send","m":"x"}',
     '{"n":"a","e":"send","m":7}',
     '{"n":"a","e":"view","v":1,"members":["a",2]}',
+    '{"n":"a","e":"view","v":1,"members":["a"],"departed":["b"]}',
+    '{"n":"a","e":"view","v":1,"members":["a"],"departed":{"b":"bored"}}',
+    '{"n":"a","e":"view","v":1,"members":["a"],"departed":null}',
+    '{"n":"a","e":"evicted"}',
+    '{"n":"a","e":"epoch","epoch":1,"leader":2}',
+    '{"n":"a","e":"election","epoch":1,"strategy":"bully","winner":"a"}',
     '{"n":"a","t":"5","e":"join"}',
     '{"e":"end"}',
   ];
@@ -89,6 +109,23 @@ test("the ShiViz log shows each event with its causes", () => {
       "",
     ].join("\n"),
   );
+});
+
+test("the ShiViz log tells of views and their leaders", () => {
+  const lines = history(
+    "a view 2 a,b c:left,d:slow\n a epoch 2\n a epoch 2 b\n a leader 2\n a evicted 3\n a leave",
+  );
+  const election = { n: "a", e: "election", epoch: 2, strategy: "ring", winner: "b", messages: 6 } as const;
+  const rows = formatShiViz([...lines, election]).split("\n");
+  assert.equal(rows.filter((_, index) => index % 2 === 1), [
+    "view 2 of a, b (c left, d slow)",
+    "epoch 2",
+    "epoch 2 led by b",
+    "leader 2",
+    "evicted by view 3",
+    "leave",
+    "election of b in epoch 2 by ring with 6 messages",
+  ]);
 });
 
 test("ShiViz clocks are valid when histories are random and merged in any way", () => {

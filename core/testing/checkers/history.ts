@@ -99,8 +99,6 @@ export interface Installation {
   readonly since: "start" | "view" | "join" | Ending;
   /** The node's view before, in whatever life. */
   readonly before: number | undefined;
-  /** The highest view that the node had before. */
-  readonly highest: number | undefined;
 }
 
 /** A node's time in one view. */
@@ -129,7 +127,6 @@ export interface NodeHistory {
   /** What has happened since its last view. */
   since: Installation["since"];
   before: number | undefined;
-  highest: number | undefined;
 }
 
 /** A line about who leads. */

@@ -155,7 +155,6 @@ class GroupReader {
         out: undefined,
         since: "start",
         before: undefined,
-        highest: undefined,
       };
       this.history.nodes.set(name, node);
     }
@@ -186,16 +185,15 @@ class GroupReader {
   }
 
   #install(node: NodeHistory, line: ViewLine, index: number): void {
-    const { since, before, highest } = node;
+    const { since, before } = node;
     const { v, members } = line;
     // A founder comes back with nothing, and with no join: there is nobody to join.
     if (since === "crash" && v === 1 && members.length === 1) {
       node.membership = this.#newMembership(node.name, false);
     }
     const { membership } = node;
-    this.history.installations.push({ line, index, view: this.#viewOf(line, index), since, before, highest });
+    this.history.installations.push({ line, index, view: this.#viewOf(line, index), since, before });
     node.before = v;
-    node.highest = Math.max(highest ?? v, v);
     // A node that is out stays out until it joins: each of its views is one too many.
     if (node.out !== undefined) return;
     if (node.stay !== undefined) {

@@ -50,16 +50,16 @@ function checkMembers(view: GroupView, first: GroupView, findings: Findings): vo
 }
 
 /** Why a node may not install a view at this point. */
-function outOfTurn({ line: { v }, since, before, highest }: Installation): string | undefined {
+function outOfTurn({ line: { v }, since, before }: Installation): string | undefined {
   switch (since) {
     case "start":
       return undefined;
     case "view":
       return v === before! + 1 ? undefined : `after view ${before}`;
     case "join":
-      return highest === undefined || v > highest
+      return before === undefined || v > before
         ? undefined
-        : `after a join, although it had view ${highest} before`;
+        : `after a join, although it had view ${before} before`;
     case "crash":
       return before === undefined || v === before || v === before + 1
         ? undefined
