@@ -81,7 +81,7 @@ function hunt(
 ): boolean {
   const mutation = MUTATIONS.find((candidate) => candidate.name === name);
   if (mutation === undefined) throw new UsageError(`--mutation is '${name}'; --list names them`);
-  for (const scenario of scenarios) {
+  for (const scenario of scenarios.filter((candidate) => mutation.scenarios.includes(candidate.name))) {
     for (let seed = from; seed < from + seeds; seed++) {
       const result = scenario.run(seed, mutation);
       if (result.violations.length === 0) continue;
@@ -97,13 +97,14 @@ function hunt(
 
 function runSeeds(scenarios: readonly Scenario[], from: number, seeds: number): boolean {
   const started = performance.now();
-  let [virtualMs, messages, deliveries, violations] = [0, 0, 0, 0];
+  let [virtualMs, messages, deliveries, violations, views] = [0, 0, 0, 0, 0];
   for (const scenario of scenarios) {
     for (let seed = from; seed < from + seeds; seed++) {
       const result = scenario.run(seed);
       virtualMs += result.virtualMs;
       messages += result.messages;
       deliveries += result.deliveries;
+      views += result.views;
       violations += result.violations.length;
       if (result.violations.length > 0) report(scenario, result);
     }
@@ -113,7 +114,7 @@ function runSeeds(scenarios: readonly Scenario[], from: number, seeds: number): 
     `${seeds * scenarios.length} seeds from ${from} in ${seconds.toFixed(1)} s: ${
       (virtualMs / 1000).toFixed(0)
     } virtual seconds, ` +
-      `${messages} messages sent, ${deliveries} delivered, ${violations} violations`,
+      `${messages} messages sent, ${deliveries} delivered, ${views} views, ${violations} violations`,
   );
   return violations === 0;
 }

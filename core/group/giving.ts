@@ -119,6 +119,11 @@ export class Giving {
       : (stream, message) => this.#tap(stream, message);
   }
 
+  /** This member leaves: its application gives no state any more. */
+  leave(): void {
+    for (const transfer of this.#transfers.values()) transfer.aborted = true;
+  }
+
   /** Ends all transfers. */
   reset(): void {
     this.#transfers.clear();
@@ -136,7 +141,7 @@ export class Giving {
       this.#transfers.delete(transfer.number);
     }
     // While the next view is agreed on, nothing is delivered, and a snapshot would tell nothing new.
-    if (this.#transfers.size >= TRANSFERS_MAX || this.#state.wedged) return undefined;
+    if (this.#transfers.size >= TRANSFERS_MAX || this.#state.wedged || this.#state.leaving) return undefined;
     const transfer: Transfer = {
       number: ++this.#count,
       address,

@@ -233,7 +233,7 @@ export class GroupMachine {
       next,
       this.repair.nextDeadline(),
       this.admission.nextDeadline(),
-      this.membership.nextDeadline(),
+      this.membership.nextDeadline(now),
     );
     if (state.phase === "joining") next = Math.min(next, this.taking.nextDeadline());
     this.watch.expects(next);
@@ -246,6 +246,7 @@ export class GroupMachine {
     const { state } = this;
     if (state.leaving) return;
     state.leaving = true;
+    this.giving.leave();
     if (state.phase === "joining" || state.roster?.size === 1) {
       state.phase = "over";
       return;

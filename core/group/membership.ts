@@ -224,12 +224,16 @@ export class Membership implements ChangePort {
   }
 
   /** When something of this is due next. */
-  nextDeadline(): number {
+  nextDeadline(now: number): number {
     const { change } = this;
-    if (change === undefined) return Infinity;
-    let next = Math.min(this.#giveUpAt, this.#repeatAt, this.#election?.nextDeadline() ?? Infinity);
-    if (change.state.phase === "collecting") next = Math.min(next, this.#collectAt);
-    if (change.state.phase === "confirming") next = Math.min(next, this.#confirmAt);
+    if (change === undefined || change.state.decided !== undefined) return Infinity;
+    let next = this.#election?.nextDeadline() ?? Infinity;
+    // What is overdue waits for something else to happen.
+    if (this.#giveUpAt > now) next = Math.min(next, this.#giveUpAt);
+    if (change.state.phase === "idle") return next;
+    if (this.#repeatAt > now) next = Math.min(next, this.#repeatAt);
+    if (change.state.phase === "collecting" && this.#collectAt > now) next = Math.min(next, this.#collectAt);
+    if (change.state.phase === "confirming" && this.#confirmAt > now) next = Math.min(next, this.#confirmAt);
     return next;
   }
 

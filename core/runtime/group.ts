@@ -63,6 +63,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   #refusals: string[] = [];
   /** Own messages of the present life whose confirmation was traced. */
   #stableTraced = 0;
+  #tracedView = 0;
   /** Called once this member has left. */
   #left: () => void = () => {};
 
@@ -389,6 +390,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       const departed = Object.fromEntries(event.departed.map(({ member, reason }) => [member.name, reason]));
       this.#trace({ n, e: "view", v: number, members: members.map(({ name }) => name), departed });
       this.#trace({ n, e: "epoch", epoch: number, leader: members[leader].name });
+      this.#tracedView = number;
     } else if (event.type === "leader" && event.own) {
       this.#trace({ n, e: "leader", epoch: event.epoch });
     } else if (event.type === "evicted") {
@@ -409,7 +411,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   }
 
   #traceStable(incarnation: Incarnation, through: number): void {
-    if (this.#trace === undefined) return;
+    // Who must have confirmed is a matter of the view: its line comes first, however slow the application is.
+    if (this.#trace === undefined || this.#tracedView !== this.#machine.viewNumber) return;
     for (; this.#stableTraced < through; this.#stableTraced++) {
       this.#trace({ n: this.name, e: "acked", m: messageId(this.name, incarnation, this.#stableTraced + 1) });
     }

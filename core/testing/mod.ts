@@ -13,6 +13,6 @@ export * from "../runtime/trace.ts";
 export { Random } from "../base/random.ts";
 export { Cluster, type ClusterOptions } from "./simulator/cluster.ts";
 export { type PlantBug, type SimulatedApplication, SimulatedNode } from "./simulator/node.ts";
-export { type Mutation, MUTATIONS } from "./simulator/mutations.ts";
+export type { Mutation } from "./simulator/mutations.ts";
 export type { Scenario, ScenarioResult } from "./simulator/scenario.ts";
-export { SCENARIOS } from "./simulator/scenarios.ts";
+export { MUTATIONS, SCENARIOS } from "./simulator/scenarios.ts";

@@ -45,6 +45,8 @@ export interface ClusterOptions {
   readonly clockRate?: (index: number) => number;
   /** Number of a life's incarnation. Default: rising. */
   readonly incarnation?: (index: number, life: number) => number;
+  /** Whether a packet that a node sends is lost. Called for each packet, before anything else happens to it. */
+  readonly drops?: (from: SimulatedNode, bytes: Uint8Array) => boolean;
   /** A bug to plant in every machine. */
   readonly plant?: PlantBug;
 }
@@ -109,6 +111,7 @@ export class Cluster {
       at: (time: number, callback: () => void) => scheduler.at(time, callback),
       defer: (callback: () => void) => void this.#deferred.push(callback),
       transport: (address: string) => this.network.transport(address),
+      drops: options.drops ?? (() => false),
       pauseNetwork: (address: string) => this.network.pause(address),
       resumeNetwork: (address: string) => this.network.resume(address),
       crashNetwork: (address: string) => this.network.crash(address),

@@ -44,6 +44,8 @@ export interface NodeHost {
   at(time: number, callback: () => void): () => void;
   /** Runs a callback when the present event is over. */
   defer(callback: () => void): void;
+  /** Whether a packet is lost. */
+  drops(from: SimulatedNode, bytes: Uint8Array): boolean;
   /** A new adapter for one life. */
   transport(address: Address): Transport;
   /** Stops handing packets to a node. */
@@ -108,6 +110,7 @@ export class SimulatedNode {
   #driver: Driver | undefined = undefined;
   #sentCount = 0;
   #stableTraced = 0;
+  #tracedView = 0;
   /** Names of own messages of the present membership, by sequence. */
   #names: string[] = [];
   /** The application's state: every message that it has delivered, or that the state it started from had. */
@@ -120,6 +123,8 @@ export class SimulatedNode {
   /** What a slow application has not taken yet. */
   #backlog: { output: GroupOutput; stream: ReceiveStream | undefined }[] = [];
   #backlogBusy = false;
+  /** Whether its application has ended, and only the machine says goodbye. */
+  #leaving = false;
 
   /** Made by a cluster only. @internal */
   constructor(host: NodeHost, options: NodeOptions) {
@@ -129,25 +134,34 @@ export class SimulatedNode {
     this.address = options.config.address;
   }
 
-  /** Starts a life: the first one, or the next one after a crash. */
-  start(): void {
+  /**
+   * Starts a life: the first one, or the next one after a crash.
+   *
+   * @param seeds Where to look for the group, which exists; by default the configured ones, with whom to found it.
+   */
+  start(seeds?: readonly Address[]): void {
     invariant(!this.up, "a node is started twice");
     this.life++;
     this.up = true;
     this.paused = false;
     this.#missed = [];
+    this.#leaving = false;
     this.#backlog = [];
     this.#backlogBusy = false;
     this.#names = [];
     this.#stableTraced = 0;
+    this.#tracedView = 0;
     this.#lastClock = 0;
     const config = {
       ...this.#options.config,
+      ...(seeds === undefined
+        ? {}
+        : { seeds: seeds.filter((address) => address !== this.address), expect: 0 }),
       incarnation: this.#options.incarnation(this.life) as Incarnation,
     };
     const machine = new GroupMachine({ ...config, seed: config.seed + this.life });
     this.#options.plant?.(machine);
-    const transport = this.#host.transport(this.address);
+    const transport = this.#filtered(this.#host.transport(this.address));
     const driver = new Driver(machine, transport, this.#environment(this.life), this.#sink(this.life));
     this.machine = machine;
     this.#driver = driver;
@@ -226,6 +240,9 @@ export class SimulatedNode {
   leave(): void {
     if (!this.up || this.machine === undefined || this.machine.state.leaving) return;
     this.#host.trace({ n: this.name, e: "leave" });
+    this.#leaving = true;
+    const { state } = this.machine;
+    if (state.roster?.self !== undefined) state.own.release(state.roster.rank);
     this.machine.leave(this.#host.now() * this.#options.clockRate);
     this.#driver?.wake();
   }
@@ -301,6 +318,16 @@ export class SimulatedNode {
     ].join("; ");
   }
 
+  /** An adapter that loses what the scenario wants lost. */
+  #filtered(transport: Transport): Transport {
+    const { multicast, unicast } = transport;
+    transport.multicast = (packet) =>
+      this.#host.drops(this, packet) ? "sent" : multicast.call(transport, packet);
+    transport.unicast = (to, packet) =>
+      this.#host.drops(this, packet) ? "sent" : unicast.call(transport, to, packet);
+    return transport;
+  }
+
   #environment(life: number): Environment {
     const rate = this.#options.clockRate;
     return {
@@ -346,11 +373,17 @@ export class SimulatedNode {
   #progress(): void {
     const { machine } = this;
     if (machine === undefined) return;
+    this.#traceStable(machine);
+    if (this.leads) this.#host.leads(this);
+  }
+
+  /** Who must have confirmed is a matter of the view: its line comes first, however slow the application is. */
+  #traceStable(machine: GroupMachine): void {
+    if (machine.viewNumber !== this.#tracedView) return;
     for (; this.#stableTraced < machine.state.own.stable; this.#stableTraced++) {
       const m = this.#names[this.#stableTraced + 1];
       this.#host.trace({ n: this.name, e: "acked", m });
     }
-    if (this.leads) this.#host.leads(this);
   }
 
   /** Own messages of the membership that is over are confirmed no more. */
@@ -387,7 +420,7 @@ export class SimulatedNode {
   #takeFirst(): void {
     const first = this.#backlog.shift();
     const { machine } = this;
-    if (first === undefined || machine === undefined) return;
+    if (first === undefined || machine === undefined || this.#leaving) return;
     const { output, stream } = first;
     switch (output.type) {
       case "message":
@@ -415,6 +448,7 @@ export class SimulatedNode {
       const departed = Object.fromEntries(event.departed.map(({ member, reason }) => [member.name, reason]));
       this.#host.trace({ n, e: "view", v: number, members: members.map(({ name }) => name), departed });
       this.#host.trace({ n, e: "epoch", epoch: number, leader: members[leader].name });
+      this.#tracedView = number;
     } else if (event.type === "leader" && event.own) {
       this.#host.trace({ n, e: "leader", epoch: event.epoch });
     } else if (event.type === "evicted") {

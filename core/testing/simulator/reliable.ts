@@ -1,9 +1,9 @@
 /**
- * The scenario `reliable`: reliable multicast in fifo or causal order among configured members.
+ * The scenario `reliable`: reliable multicast in fifo or causal order within a view that lasts.
  *
  * A phase of faults, drawn from the seed - loss, duplication, reordering, delay with spikes, clogged links, cuts in one or
- * both directions, pauses, slow applications, late starts, crashes and restarts, drifting clocks - under a load of small
- * and large messages from everybody; then a calm phase, in which everything must finish.
+ * both directions, pauses, slow applications, drifting clocks - under a load of small and large messages from everybody;
+ * then a calm phase, in which everything must finish. Nobody is suspected: what happens then is the scenario `views`.
  */
 import { Random } from "../../base/random.ts";
 import { Cluster } from "./cluster.ts";
@@ -13,17 +13,12 @@ import type { ScenarioResult } from "./scenario.ts";
 
 /** Longest calm phase, in virtual milliseconds. */
 const CALM_MS_MAX = 60_000;
-/** Length of the calm phase when some members are dead for good, in virtual milliseconds. */
-const CALM_WITH_DEAD_MS = 20_000;
 
 interface Plan {
   readonly size: number;
   readonly order: "fifo" | "causal";
   readonly faultMs: number;
   readonly messagesEach: number;
-  readonly crashes: boolean;
-  /** How many members die in the fault phase and never come back. */
-  readonly deadCount: number;
   readonly payloadBytesMax: number;
 }
 
@@ -32,7 +27,7 @@ export function runReliable(seed: number, mutation?: Mutation): ScenarioResult {
   const draw = new DrawnCluster(seed, mutation);
   const { cluster, plan } = draw;
   const settled = cluster.guard(() => runPhases(draw)) ?? false;
-  const violations = cluster.check();
+  const violations = [...cluster.check(), ...(settled ? cluster.checkStates() : [])];
   if (!settled) {
     const waiting = cluster.nodes.map((node) => node.describe()).join(" | ");
     violations.unshift({
@@ -45,9 +40,8 @@ export function runReliable(seed: number, mutation?: Mutation): ScenarioResult {
     virtualMs: cluster.now,
     messages: cluster.trace.filter((line) => line.e === "send").length,
     deliveries: cluster.trace.filter((line) => line.e === "deliver").length,
-    summary: `${plan.size} members, ${plan.order}, ${plan.crashes ? "crashes" : "no crashes"}${
-      plan.deadCount > 0 ? `, ${plan.deadCount} dead for good` : ""
-    }`,
+    views: Math.max(0, ...cluster.nodes.map((node) => node.view?.number ?? 0)),
+    summary: `${plan.size} members, ${plan.order}`,
     violations,
     trace: () =>
       cluster.format() +
@@ -72,15 +66,9 @@ function runPhases(draw: DrawnCluster): boolean {
   for (const node of cluster.nodes) {
     node.slowMs = 0;
     node.resume();
-    if (!node.up && !draw.dead.has(node)) node.start();
-  }
-  if (draw.dead.size > 0) {
-    // Nothing is ever confirmed by the dead, so there is no end to wait for; but the living must come to agree.
-    cluster.run(CALM_WITH_DEAD_MS);
-    return true;
   }
   const settled = cluster.runUntilSettled(CALM_MS_MAX);
-  // Former lives are still evened out, and whoever would deliver something twice still can.
+  // Whoever would deliver something twice still can.
   if (settled) cluster.run(5000);
   return settled;
 }
@@ -88,34 +76,24 @@ function runPhases(draw: DrawnCluster): boolean {
 /** A cluster whose shape, load and faults are drawn from a seed. */
 class DrawnCluster {
   readonly plan: Plan;
-  /** Members that are dead for good. */
-  readonly dead: Set<SimulatedNode> = new Set();
   readonly cluster: Cluster;
   readonly #random: Random;
-  /** Decides who dies for good; a source of its own, so that what else a seed means stays as it was. */
-  readonly #deaths: Random;
 
   constructor(seed: number, mutation: Mutation | undefined) {
     // The plan comes from a source of its own, so that a planted bug meets the same faults as the sound code.
     const sizes = [2, 3, 3, 3, 4, 5, 7];
     const windows = [4, 16, 64, 16_384];
     const random = new Random(seed * 2 + 1);
-    this.#deaths = new Random(seed * 2 + 0x10001);
     this.#random = random;
     this.plan = {
       size: random.pick(sizes),
       order: random.chance(0.5) ? "causal" : "fifo",
       faultMs: random.int(4000, 9000),
       messagesEach: random.int(10, 80),
-      crashes: random.chance(0.7),
       payloadBytesMax: random.pick([20, 200, 20_000]),
-      deadCount: 0,
     };
     const loses = random.chance(0.8);
     const rates = Array.from({ length: this.plan.size }, () => random.between(0.9, 1.1));
-    if (this.plan.size > 2 && this.#deaths.chance(0.25)) {
-      this.plan = { ...this.plan, deadCount: this.#deaths.int(1, this.plan.size - 2) };
-    }
     this.cluster = new Cluster({
       size: this.plan.size,
       seed,
@@ -125,6 +103,7 @@ class DrawnCluster {
         windowBytes: random.pick([64 * 1024, 8 * 1024 * 1024]),
         bundleBytes: random.pick([1200, 65_536]),
       },
+      timing: { suspectMinMs: 300_000, suspectMaxMs: 300_000, slowMs: Infinity },
       clockRate: (index) => rates[index],
       faults: {
         delayMs: [0, random.between(0.1, 30)],
@@ -142,10 +121,7 @@ class DrawnCluster {
   }
 
   startAll(): void {
-    for (const node of this.cluster.nodes) {
-      if (this.#random.chance(0.2)) this.cluster.at(this.#random.between(0, 3000), () => this.#revive(node));
-      else node.start();
-    }
+    for (const node of this.cluster.nodes) node.start();
   }
 
   scheduleLoad(): void {
@@ -165,20 +141,13 @@ class DrawnCluster {
   scheduleFaults(): void {
     const { plan, cluster } = this;
     const random = this.#random;
-    for (let count = 0; count < plan.deadCount; count++) {
-      const node = this.#deaths.pick(cluster.nodes);
-      cluster.at(this.#deaths.between(0, plan.faultMs), () => {
-        node.crash();
-        this.dead.add(node);
-      });
-    }
     const count = random.int(0, 6);
     for (let index = 0; index < count; index++) {
       const time = random.between(0, plan.faultMs);
       const node = random.pick(cluster.nodes);
       const other = random.pick(cluster.nodes);
       const lengthMs = random.between(50, 3000);
-      const kinds = ["pause", "clog", "cut", "slow", ...(plan.crashes ? ["crash", "crash", "crash"] : [])];
+      const kinds = ["pause", "clog", "cut", "slow"];
       this.#schedule(random.pick(kinds), time, lengthMs, node, other);
     }
   }
@@ -191,10 +160,6 @@ class DrawnCluster {
     const pauseMs = this.#random.between(50, 6000);
     const after = (ms: number, callback: () => void): void => cluster.at(time + ms, callback);
     switch (kind) {
-      case "crash":
-        after(0, () => node.crash());
-        after(lengthMs, () => this.#revive(node));
-        break;
       case "pause":
         after(0, () => node.pause());
         after(pauseMs, () => node.resume());
@@ -220,10 +185,6 @@ class DrawnCluster {
         after(lengthMs, () => node.slowMs = 0);
         break;
     }
-  }
-
-  #revive(node: SimulatedNode): void {
-    if (!node.up && !this.dead.has(node)) node.start();
   }
 
   /** Answers some messages, so that causes have effects. */

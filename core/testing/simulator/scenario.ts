@@ -12,6 +12,8 @@ export interface ScenarioResult {
   readonly messages: number;
   /** Messages delivered, at all members. */
   readonly deliveries: number;
+  /** Number of the last view. */
+  readonly views: number;
   /** The drawn shape of the run, for people. */
   readonly summary: string;
   /** Broken promises; none when all is well. */

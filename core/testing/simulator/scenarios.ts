@@ -1,6 +1,9 @@
 /** What the simulator can run, each by name. */
 import { runReliable } from "./reliable.ts";
+import { runViews } from "./views.ts";
+import { MULTICAST_MUTATIONS, type Mutation } from "./mutations.ts";
 import type { Scenario } from "./scenario.ts";
+import { VIEW_MUTATIONS } from "./view_mutations.ts";
 
 /** All scenarios. */
 export const SCENARIOS: readonly Scenario[] = [
@@ -9,4 +12,12 @@ export const SCENARIOS: readonly Scenario[] = [
     about: "reliable multicast in fifo or causal order among configured members, under every fault",
     run: runReliable,
   },
+  {
+    name: "views",
+    about: "members join, leave, fail and come back, the network splits and heals",
+    run: runViews,
+  },
 ];
+
+/** All bugs to plant. */
+export const MUTATIONS: readonly Mutation[] = [...MULTICAST_MUTATIONS, ...VIEW_MUTATIONS];

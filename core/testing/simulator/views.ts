@@ -1,0 +1,377 @@
+/**
+ * The scenario `views`: members join, leave, fail, pause and come back, the network splits and heals, and all the while
+ * everybody sends. Then a calm phase, in which all that run must become one view with the same state.
+ *
+ * Besides faults at drawn times there are traps: a node is hit just when it sends a message of a view change, fetches are
+ * dropped, and the only holder of a message is killed while others want it. A crash that would leave no quorum of the view is
+ * not made: from that no group without disks comes back.
+ */
+import type { ElectionName } from "../../election/mod.ts";
+import { Random } from "../../base/random.ts";
+import { isChangeQuorum } from "../../membership/view.ts";
+import { FLAG_RELAYED, Kind } from "../../wire/message.ts";
+import { PACKET_HEADER_BYTES } from "../../wire/limits.ts";
+import { Cluster } from "./cluster.ts";
+import type { Mutation } from "./mutations.ts";
+import type { SimulatedNode } from "./node.ts";
+import type { ScenarioResult } from "./scenario.ts";
+
+/** Longest calm phase, in virtual milliseconds. */
+const CALM_MS_MAX = 90_000;
+/** Messages of a view change at whose sending a trap may snap. */
+const TRAPPED: readonly number[] = [
+  Kind.prepare,
+  Kind.promise,
+  Kind.accept,
+  Kind.accepted,
+  Kind.install,
+  Kind.cut,
+  Kind.held,
+  Kind.chunk,
+];
+
+interface Plan {
+  readonly size: number;
+  readonly founders: number;
+  readonly order: "fifo" | "causal";
+  readonly election: ElectionName;
+  readonly faultMs: number;
+  readonly messagesEach: number;
+  readonly faultCount: number;
+  readonly trapRate: number;
+  readonly fetchLossRate: number;
+  readonly stateBytes: number;
+}
+
+/** Runs one seed. */
+export function runViews(seed: number, mutation?: Mutation): ScenarioResult {
+  const run = new ViewsRun(seed, mutation);
+  const { cluster, plan } = run;
+  const settled = cluster.guard(() => run.run()) ?? false;
+  const violations = [...cluster.check(), ...(settled ? cluster.checkStates() : [])];
+  if (!settled) {
+    const waiting = cluster.nodes.map((node) => node.describe()).join(" | ");
+    violations.unshift({
+      property: "progress",
+      text: `not finished after ${CALM_MS_MAX} ms of calm: ${waiting}`,
+    });
+  }
+  const correct = (): string[] =>
+    cluster.nodes.filter((node) => node.view !== undefined).map((node) => node.name);
+  return {
+    seed,
+    virtualMs: cluster.now,
+    messages: cluster.trace.filter((line) => line.e === "send").length,
+    deliveries: cluster.trace.filter((line) => line.e === "deliver").length,
+    views: Math.max(0, ...cluster.trace.map((line) => line.e === "view" ? line.v : 0)),
+    summary:
+      `${plan.size} nodes, ${plan.founders} founders, ${plan.order}, ${plan.election}, ${plan.faultCount} faults`,
+    violations,
+    trace: () => `${cluster.format()}${JSON.stringify({ e: "end", correct: correct() })}\n`,
+  };
+}
+
+/** One run: shape, load and faults are drawn from a seed. */
+class ViewsRun {
+  readonly cluster: Cluster;
+  readonly plan: Plan;
+  readonly #random: Random;
+  /** Decides about traps; a source of its own, so that what else a seed means does not depend on packets. */
+  readonly #traps: Random;
+  #calm = false;
+  /** A node that is killed at its next message of a view change or repair. */
+  #doomed: SimulatedNode | undefined = undefined;
+
+  constructor(seed: number, mutation: Mutation | undefined) {
+    const random = new Random(seed * 2 + 0x20001);
+    this.#random = random;
+    this.#traps = new Random(seed * 2 + 0x30001);
+    const size = random.chance(0.01) ? random.int(12, 50) : random.pick([2, 3, 3, 3, 4, 4, 5, 5, 6, 7]);
+    const large = size > 10;
+    this.plan = {
+      size,
+      founders: random.chance(0.5) ? size : random.int(1, size),
+      order: random.chance(0.5) ? "causal" : "fifo",
+      election: random.pick(["senior", "bully", "ring"] as const),
+      faultMs: large ? 8000 : random.int(6000, 20_000),
+      messagesEach: large ? 5 : random.int(5, 60),
+      faultCount: random.int(1, 10),
+      trapRate: random.chance(0.5) ? random.pick([0.002, 0.01, 0.05]) : 0,
+      fetchLossRate: random.chance(0.3) ? random.between(0.3, 0.9) : 0,
+      stateBytes: random.pick([0, 0, 1000, 200_000]),
+    };
+    const rates = Array.from({ length: size }, () => random.between(0.9, 1.1));
+    const mild = large || random.chance(0.3);
+    this.cluster = new Cluster({
+      size,
+      seed,
+      founders: this.plan.founders,
+      order: this.plan.order,
+      election: this.plan.election,
+      limits: {
+        windowMessages: random.pick([4, 16, 64, 16_384]),
+        windowBytes: random.pick([64 * 1024, 8 * 1024 * 1024]),
+        bundleBytes: random.pick([1200, 65_536]),
+      },
+      timing: { slowMs: random.pick([3000, 10_000]), confirmMs: random.pick([4000, 10_000]) },
+      clockRate: (index) => rates[index],
+      faults: {
+        delayMs: [0, random.between(0.1, mild ? 5 : 30)],
+        lossRate: mild ? 0 : random.between(0, 0.3),
+        duplicateRate: random.chance(0.5) ? random.between(0, 0.5) : 0,
+        reorderRate: random.chance(0.5) ? random.between(0, 0.5) : 0,
+        reorderDelayMs: random.between(1, 200),
+        spikeRate: random.chance(0.3) ? 0.005 : 0,
+        spikeMs: random.between(100, 2000),
+      },
+      application: () => ({
+        stateBytes: this.plan.stateBytes,
+        message: (node, message) => {
+          const { depth = 0 } = message.value as { depth?: number };
+          if (!message.own && depth < 2 && this.cluster.random.chance(0.1)) node.send({ depth: depth + 1 });
+        },
+      }),
+      drops: (from, bytes) => this.#drops(from, bytes),
+      plant: mutation?.plant,
+      incarnation: mutation?.incarnation,
+    });
+  }
+
+  /** @returns Whether everything finished. */
+  run(): boolean {
+    const { cluster, plan } = this;
+    for (const node of cluster.nodes.slice(0, plan.founders)) node.start();
+    for (const node of cluster.nodes.slice(plan.founders)) {
+      cluster.at(this.#random.between(0, plan.faultMs), () => this.#revive(node));
+    }
+    this.#scheduleLoad();
+    for (let count = 0; count < plan.faultCount; count++) this.#scheduleFault();
+    cluster.run(plan.faultMs);
+    this.#calm = true;
+    cluster.network.calm();
+    cluster.network.setFaults({ delayMs: [1, 5] });
+    for (const node of cluster.nodes) {
+      node.slowMs = 0;
+      node.resume();
+      this.#revive(node);
+    }
+    const settled = cluster.runUntilSettled(CALM_MS_MAX);
+    // Whoever would deliver something twice still can.
+    if (settled) cluster.run(2000);
+    return settled && cluster.runUntilSettled(CALM_MS_MAX);
+  }
+
+  #scheduleLoad(): void {
+    const { plan, cluster } = this;
+    for (const node of cluster.nodes) {
+      for (let count = 0; count < plan.messagesEach; count++) {
+        // Bursts and lone messages: half of the load comes at once.
+        const time = this.#random.chance(0.5)
+          ? this.#random.int(0, 5) * plan.faultMs / 5
+          : this.#random.between(0, plan.faultMs);
+        const bytes = this.#random.int(0, this.#random.pick([20, 200, 2000]));
+        cluster.at(time, () => node.send({ filler: "x".repeat(bytes) }));
+      }
+    }
+  }
+
+  #scheduleFault(): void {
+    const { cluster, plan } = this;
+    const random = this.#random;
+    const kind = random.pick([
+      "crash",
+      "crash",
+      "crash",
+      "leave",
+      "pause",
+      "pause",
+      "partition",
+      "partition",
+      "cut",
+      "bridge",
+      "majority-ring",
+      "isolate",
+      "clog",
+      "slow",
+      "only-holder",
+      "double-crash",
+    ]);
+    const time = random.between(0, plan.faultMs);
+    const lengthMs = random.between(50, 6000);
+    const node = random.pick(cluster.nodes);
+    const other = random.pick(cluster.nodes);
+    const oneWay = random.chance(0.3);
+    const slowMs = random.between(1, 300);
+    const shuffled = [...cluster.nodes].sort(() => random.chance(0.5) ? 1 : -1);
+    const split = random.int(1, Math.max(1, cluster.nodes.length - 1));
+    const at = (ms: number, callback: () => void): void =>
+      cluster.at(time + ms, () => {
+        if (!this.#calm) callback();
+      });
+    const { network } = cluster;
+    const cut = (from: SimulatedNode, to: SimulatedNode, both: boolean): void => {
+      if (from === to) return;
+      at(0, () => {
+        network.block(from.address, to.address);
+        if (both) network.block(to.address, from.address);
+      });
+      at(lengthMs, () => {
+        network.unblock(from.address, to.address);
+        network.unblock(to.address, from.address);
+      });
+    };
+    switch (kind) {
+      case "crash":
+        at(0, () => this.#crash(node));
+        at(lengthMs, () => this.#revive(node));
+        break;
+      case "double-crash":
+        at(0, () => this.#crash(node));
+        at(random.between(0, 2500), () => this.#crash(other));
+        at(lengthMs, () => this.#revive(node));
+        at(lengthMs, () => this.#revive(other));
+        break;
+      case "leave":
+        at(0, () => {
+          if (this.#mayLose(node)) node.leave();
+        });
+        at(lengthMs + 1000, () => this.#revive(node));
+        break;
+      case "pause":
+        at(0, () => node.pause());
+        at(lengthMs, () => node.resume());
+        break;
+      case "partition":
+        for (const a of shuffled.slice(0, split)) for (const b of shuffled.slice(split)) cut(a, b, !oneWay);
+        break;
+      case "isolate":
+        for (const a of cluster.nodes) cut(node, a, !oneWay);
+        break;
+      case "cut":
+        cut(node, other, !oneWay);
+        break;
+      case "bridge": // two sides that both reach one node, and not each other
+        for (const a of shuffled.slice(1, split)) for (const b of shuffled.slice(split)) cut(a, b, true);
+        break;
+      case "majority-ring": // everybody reaches a majority, and not the same one
+        shuffled.forEach((a, index) => cut(a, shuffled[(index + 2) % shuffled.length], true));
+        break;
+      case "clog":
+        if (node === other) break;
+        at(0, () => network.clog(node.address, other.address));
+        at(lengthMs, () => network.unclog(node.address, other.address));
+        break;
+      case "slow":
+        at(0, () => node.slowMs = slowMs);
+        at(lengthMs, () => node.slowMs = 0);
+        break;
+      case "only-holder":
+        this.#scheduleOnlyHolder(node, other, at, lengthMs);
+        break;
+    }
+  }
+
+  /** What a node sends reaches one other only; then it dies, and that other one while it is wanted. */
+  #scheduleOnlyHolder(
+    sender: SimulatedNode,
+    holder: SimulatedNode,
+    at: (ms: number, callback: () => void) => void,
+    lengthMs: number,
+  ): void {
+    if (sender === holder) return;
+    const { network, nodes } = this.cluster;
+    const others = nodes.filter((node) => node !== sender && node !== holder);
+    const dies = this.#random.chance(0.7);
+    at(0, () => {
+      for (const node of others) network.block(sender.address, node.address);
+      for (let count = 0; count < 3; count++) sender.send();
+    });
+    at(40, () => {
+      this.#crash(sender);
+      for (const node of others) network.unblock(sender.address, node.address);
+      if (dies) this.#doomed = holder;
+    });
+    at(lengthMs, () => {
+      this.#revive(sender);
+      this.#revive(holder);
+    });
+  }
+
+  /** A packet leaves a node: is it dropped, and does a trap snap? */
+  #drops(from: SimulatedNode, bytes: Uint8Array): boolean {
+    if (this.#calm) return false;
+    const kind = bytes[PACKET_HEADER_BYTES];
+    const relayed = bytes[3] === FLAG_RELAYED;
+    if (this.#doomed === from && (kind === Kind.promise || kind === Kind.accepted || relayed)) {
+      this.#doomed = undefined;
+      this.#hit(from, "crash");
+    }
+    const { trapRate, fetchLossRate } = this.plan;
+    if (trapRate > 0 && TRAPPED.includes(kind) && this.#traps.chance(trapRate)) {
+      this.#hit(from, this.#traps.pick(["crash", "pause", "isolate"]));
+    }
+    return fetchLossRate > 0 && (relayed || kind === Kind.nak) && this.#traps.chance(fetchLossRate);
+  }
+
+  #hit(node: SimulatedNode, how: string): void {
+    const { cluster } = this;
+    const { now, network } = cluster;
+    const soon = now + this.#traps.pick([0, 0, 0.5, 3]);
+    const back = now + this.#traps.between(100, 5000);
+    const others = cluster.nodes.filter((other) => other !== node);
+    const later = (time: number, callback: () => void): void =>
+      cluster.at(time, () => {
+        if (!this.#calm) callback();
+      });
+    if (how === "crash") {
+      later(soon, () => this.#crash(node));
+      later(back, () => this.#revive(node));
+    } else if (how === "pause") {
+      later(soon, () => node.pause());
+      later(back, () => node.resume());
+    } else {
+      later(soon, () => network.partition([node.address], others.map(({ address }) => address)));
+      later(back, () =>
+        others.forEach(({ address }) => {
+          network.unblock(node.address, address);
+          network.unblock(address, node.address);
+        }));
+    }
+  }
+
+  #crash(node: SimulatedNode): void {
+    if (this.#mayLose(node)) node.crash();
+  }
+
+  /** Whether the newest views keep a living quorum without a node. */
+  #mayLose(node: SimulatedNode): boolean {
+    const { nodes } = this.cluster;
+    if (!node.up) return false;
+    const views = nodes.flatMap(({ view }) => view === undefined ? [] : [view]);
+    const newest = Math.max(0, ...views.map(({ number }) => number));
+    // Before there is a group, or while only its founder is in it, a crash could end it, or have it founded twice.
+    if (newest === 0) return true;
+    for (const view of views) {
+      if (view.number < newest - 1) continue;
+      const alive: number[] = [];
+      view.members.forEach((member, rank) => {
+        const holder = nodes.find(({ address }) => address === member.address);
+        const state = holder?.machine?.state;
+        const there = holder !== undefined && holder !== node && holder.up &&
+          state?.incarnation === member.incarnation &&
+          !state.leaving;
+        if (there) alive.push(rank);
+      });
+      if (!isChangeQuorum(view.members.length, alive)) return false;
+    }
+    return true;
+  }
+
+  #revive(node: SimulatedNode): void {
+    if (node.up) return;
+    const { nodes } = this.cluster;
+    // A founder that has lost its memory must not found another group.
+    const exists = nodes.some(({ view }) => view !== undefined);
+    node.start(exists && this.plan.founders < nodes.length ? nodes.map(({ address }) => address) : undefined);
+  }
+}
