@@ -12,18 +12,31 @@ export type { Limits, Timing } from "./core/group/config.ts";
 export {
   type BlockedEvent,
   type ControlEvent,
+  type ElectionEvent,
+  type EvictedEvent,
   type GroupEvent,
+  type LeaderEvent,
   Message,
-  type PeerEvent,
   type RetryEvent,
+  type SuspicionEvent,
+  type UnblockedEvent,
   type ViewEvent,
   type WarningEvent,
 } from "./core/group/events.ts";
+export type { Departed } from "./core/group/roster.ts";
 export type { Counters } from "./core/group/stats.ts";
-export type { Member, View } from "./core/membership/view.ts";
-export type { OnMessages } from "./core/runtime/inbox.ts";
+export type { Departure, Member, View } from "./core/membership/view.ts";
+export type { ElectionName } from "./core/election/mod.ts";
+export type { OnEvent, OnMessages } from "./core/runtime/inbox.ts";
 export type { OrderName } from "./core/wire/control.ts";
-export type { CloseReport, JoinOptions, ReadyOptions, WaitOptions } from "./core/runtime/options.ts";
+export type {
+  CloseReport,
+  JoinOptions,
+  ReadyOptions,
+  StateHandler,
+  WaitOptions,
+} from "./core/runtime/options.ts";
+export type { Leadership } from "./core/runtime/leadership.ts";
 export { Receipt, type ReceiptSource } from "./core/runtime/receipt.ts";
 export type { GroupStats } from "./core/runtime/stats.ts";
 export { Group } from "./core/runtime/group.ts";

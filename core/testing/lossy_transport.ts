@@ -2,8 +2,8 @@
  * Any transport, made worse: loses, repeats, delays and reorders what it receives, so that the whole group can be run
  * over each real adapter under faults.
  *
- * Fault model: packets are lost, duplicated, delayed and overtaken; never altered. Reachability, drain and sending stay those of
- * the transport inside. Without a reorder fault the order in which the transport inside delivered is kept.
+ * Fault model: packets are lost, duplicated, delayed and overtaken; never altered. Reachability, strangers, drain and sending
+ * stay those of the transport inside. Without a reorder fault the order in which the transport inside delivered is kept.
  */
 import type { Address } from "../base/ids.ts";
 import { Random } from "../base/random.ts";
@@ -78,6 +78,7 @@ export class LossyTransport implements Transport {
       packet: (bytes) => this.#receive(bytes),
       drain: () => handler.drain(),
       reachable: (peer, up) => handler.reachable(peer, up),
+      stranger: (peer) => handler.stranger?.(peer),
     });
   }
 

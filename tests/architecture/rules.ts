@@ -30,6 +30,7 @@ const TRANSPORT_PORT: readonly string[] = ["core/runtime/transport.ts", "core/ba
 /** Packages and runtime modules that a folder may import. Everything else may import none. */
 const PACKAGES: readonly (readonly [folder: string, packages: RegExp])[] = [
   ["core/wire/", /^cbor-x$/],
+  ["core/group/", /^@noble\/hashes\/sha2\.js$/],
   ["transports/zeromq/", /^(zeromq|node:[a-z_/]+)$/],
 ];
 

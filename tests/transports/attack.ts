@@ -98,6 +98,7 @@ function watched(
         },
         drain: () => stopwatch.time(() => handler.drain()),
         reachable: (peer, up) => stopwatch.time(() => handler.reachable(peer, up)),
+        stranger: (peer) => stopwatch.time(() => handler.stranger?.(peer)),
       }),
     canonical: (address) => inner.canonical(address),
     connect: (peer) => inner.connect(peer),

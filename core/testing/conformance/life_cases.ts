@@ -34,6 +34,42 @@ export const lifeCases: readonly NamedCase[] = [
     await bench.join(b, c);
     check(!a.isUp(b.address) && !b.isUp(a.address), "reachable without both sides connecting");
   }],
+  [
+    "a peer that only one side reaches for is told to the other as a stranger, until both connect",
+    async (bench) => {
+      const [a, b, c] = [await bench.open(), await bench.open(), await bench.open()];
+      await bench.join(b, c);
+      a.transport.connect(b.address);
+      await knocks(bench, a, b);
+      await bothWays(bench, b, c, 10);
+      await knocks(bench, a, b);
+      check(
+        b.strangers.every((peer) => peer === a.address),
+        `${b.strangers} are strangers, not ${a.address}`,
+      );
+      check(a.strangers.length + c.strangers.length === 0, "one that reaches for a peer was told of it");
+      check(!b.isUp(a.address) && !a.isUp(b.address), "a stranger is reachable");
+      b.transport.connect(a.address);
+      await bench.until(() => a.isUp(b.address) && b.isUp(a.address), "connect did not make it reachable");
+      await bothWays(bench, a, b, 20);
+    },
+  ],
+  ["a stranger is told again when it lets go and reaches for the same peer again", async (bench) => {
+    const [a, b] = [await bench.open(), await bench.open()];
+    for (let round = 1; round <= 3; round++) {
+      a.transport.connect(b.address);
+      await knocks(bench, a, b);
+      a.transport.disconnect(b.address);
+    }
+  }],
+  ["who lets a peer go is told of it as a stranger while that one reaches on", async (bench) => {
+    const [a, b] = await bench.mesh(2);
+    b.transport.disconnect(a.address);
+    await knocks(bench, a, b);
+    b.transport.connect(a.address);
+    await bench.until(() => a.isUp(b.address) && b.isUp(a.address), "connect did not bring it back");
+    await bothWays(bench, a, b, 1);
+  }],
   ["reachable(false) comes when the peer closes", async (bench) => {
     const [a, b, c] = await bench.mesh(3);
     await c.transport.close(500);
@@ -134,6 +170,19 @@ export const lifeCases: readonly NamedCase[] = [
     check(transport.multicast(numbered(0, 1)) === "unreachable", "multicast before open was accepted");
   }],
 ];
+
+/** Sends to a peer that does not reach back, again and again, until that one is told of a stranger once more. */
+async function knocks(bench: Bench, from: Probe, to: Probe): Promise<void> {
+  const before = to.strangers.length;
+  let again = 0;
+  await bench.until(() => {
+    if (performance.now() >= again) {
+      from.unicast(to.address, numbered(0, 1));
+      again = performance.now() + 20;
+    }
+    return to.strangers.slice(before).includes(from.address);
+  }, `${to.address} was not told that ${from.address} reaches for it`);
+}
 
 /** Exactly one multicast and one unicast each way, the first ones after reachable. */
 async function bothWays(bench: Bench, a: Probe, b: Probe, index: number): Promise<void> {

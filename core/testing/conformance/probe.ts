@@ -9,6 +9,8 @@ export interface Probe {
   readonly address: Address;
   readonly packets: Uint8Array[];
   readonly reachability: { readonly peer: Address; readonly up: boolean }[];
+  /** Addresses that it was told of as strangers, as often as it was told. */
+  readonly strangers: Address[];
   /** Handler calls that came from within `multicast` or `unicast`. */
   reentrantCalls: number;
   /** Handler calls of any kind. */
@@ -45,6 +47,10 @@ export async function openProbe(member: HarnessMember): Promise<Probe> {
       else up.delete(peer);
       probe.reachability.push({ peer, up: isUp });
     },
+    stranger: (peer) => {
+      called();
+      probe.strangers.push(peer);
+    },
   };
   const guarded = <Result>(call: () => Result): Result => {
     inside = true;
@@ -59,6 +65,7 @@ export async function openProbe(member: HarnessMember): Promise<Probe> {
     address: member.address,
     packets: [],
     reachability: [],
+    strangers: [],
     reentrantCalls: 0,
     calls: 0,
     drains: 0,
