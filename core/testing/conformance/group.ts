@@ -5,7 +5,16 @@
 import { TuttiError } from "../../base/errors.ts";
 import type { OrderName } from "../../wire/control.ts";
 import type { Receipt } from "../../runtime/receipt.ts";
-import { GroupBench, type JoinVariant, type Life, MESSAGE_BYTES_MAX, type Seat } from "./group_bench.ts";
+import {
+  departureOf,
+  GroupBench,
+  type JoinVariant,
+  type Life,
+  MESSAGE_BYTES_MAX,
+  namesOf,
+  type Seat,
+  viewsOf,
+} from "./group_bench.ts";
 import { check, turn } from "./probe.ts";
 import type { ConformanceCase, GroupHarness } from "./types.ts";
 
@@ -45,28 +54,40 @@ const cases: readonly GroupCase[] = [
     "causal",
     everybodySends,
   ],
-  ["a member that joins late gets everything", "causal", lateJoiner],
   [
-    "a member that left and joins again gets everything unconfirmed",
+    "a process joins through any one member, and gets the state and everything after it",
     "fifo",
-    (bench) => joinsAgain(bench, async ({ group }) => void await group.close()),
+    joinsThroughAny,
+  ],
+  ["a member that joins late gets the state, and everything once, while others send", "causal", lateJoiner],
+  [
+    "a member that leaves is in no view, and comes back as a new life with the state",
+    "fifo",
+    leavesAndReturns,
   ],
   [
-    "a member that vanished and joins again gets everything unconfirmed",
+    "a member that vanishes is evicted, and comes back as a new life with the state",
     "causal",
-    (bench) => joinsAgain(bench, ({ transport }) => transport.close(0)),
+    vanishesAndReturns,
   ],
+  ["a member that restarts before anybody noticed comes back as a new life", "fifo", restartsAtOnce],
+  ["the last member goes on alone when the others leave one after the other", "fifo", lastOne],
+  ["a member that is cut off from all others sends nothing", "causal", minority],
   [
     "a member of another group is refused with a clear word, and harms nobody",
     "fifo",
-    (bench) => refused(bench, () => ({ group: "another" }), /its group is |is of another group/),
+    (bench) => refused(bench, () => ({ group: "another" }), /its group is another/),
   ],
-  ["a member with another list is refused with a clear word, and harms nobody", "fifo", (bench) =>
-    refused(
-      bench,
-      (seats, unused) => ({ peers: [...seats.slice(0, 2), unused].map(({ member }) => member.address) }),
-      /its list of members is /,
-    )],
+  [
+    "a member with another order is refused with a clear word, and harms nobody",
+    "fifo",
+    (bench) => refused(bench, () => ({ order: "causal" }), /its order is causal/),
+  ],
+  [
+    "a member with another election is refused with a clear word, and harms nobody",
+    "fifo",
+    (bench) => refused(bench, () => ({ election: "ring" }), /its election is ring/),
+  ],
   [
     "a member with a name in use is refused with a clear word, and harms nobody",
     "fifo",
@@ -102,82 +123,161 @@ async function tooLarge({ group }: Life): Promise<void> {
   check(error.message.includes(String(MESSAGE_BYTES_MAX)), `the limit is not in the text: ${error.message}`);
 }
 
-async function lateJoiner(bench: GroupBench): Promise<void> {
+async function joinsThroughAny(bench: GroupBench): Promise<void> {
   const seats = await bench.seats(3);
-  const early = [await bench.join(seats[0], seats), await bench.join(seats[1], seats)];
-  await Promise.all(early.map(({ group }) => group.ready({ members: 2, deadline: bench.deadlineMs })));
-  const receipts = (await Promise.all(early.map((life) => bench.send(life, FEW)))).flat();
-  for (const life of early) {
-    await bench.gets(life, receipts);
-    check(life.group.stats().messagesStable === 0, "a message was confirmed without the third member");
-  }
-  const late = await bench.join(seats[2], seats);
-  await late.group.ready({ deadline: bench.deadlineMs });
-  const lives = [...early, late];
+  const first = await bench.join(seats[0], seats, { peers: [] });
+  await first.group.ready({ deadline: bench.deadlineMs });
+  const receipts = await bench.send(first, FEW);
+  const second = await bench.join(seats[1], seats, { peers: [seats[0].member.address], expect: 0 });
+  await second.group.ready({ deadline: bench.deadlineMs });
+  receipts.push(...await bench.send(second, FEW));
+  const third = await bench.join(seats[2], seats, { peers: [seats[1].member.address], expect: 0 });
+  await third.group.ready({ deadline: bench.deadlineMs });
+  const lives = [first, second, third];
+  await bench.inView(lives, ["P1", "P2", "P3"]);
   receipts.push(...(await Promise.all(lives.map((life) => bench.send(life, FEW)))).flat());
   await bench.stable(receipts);
-  check(
-    late.delivered.length === receipts.length,
-    `${late.delivered.length} of ${receipts.length} messages came`,
-  );
+  for (const life of lives) await bench.gets(life, receipts);
+  check(namesOf(third).join() === "P1,P2,P3", `the order of seniority is ${namesOf(third)}`);
+  const [{ joined, view }] = viewsOf(third);
+  check(joined.length === view.members.length, "in its first view not all members are new to a member");
   bench.judge(lives);
 }
 
-/** The third member ends while the second one's application is busy, so that what the first one sends is unconfirmed. */
-async function joinsAgain(bench: GroupBench, end: (life: Life) => Promise<void>): Promise<void> {
-  const { seats, lives: [a, b, c] } = await bench.mesh(3);
-  const confirmed = (await Promise.all([a, b, c].map((life) => bench.send(life, FEW)))).flat();
-  await bench.stable(confirmed);
-  let open: () => void = () => {};
-  b.gate = new Promise((resolve) => open = resolve);
-  await end(c);
-  const unconfirmed: Receipt[] = await bench.send(a, FEW);
-  await bench.gets(b, unconfirmed.slice(0, 1));
-  await c.group.close({ deadline: 0 });
-  const again = await bench.join(seats[2], seats);
-  await again.group.ready({ deadline: bench.deadlineMs });
-  await bench.gets(again, unconfirmed);
-  b.gate = undefined;
-  open();
-  const lives = [a, b, again];
-  const receipts = (await Promise.all(lives.map((life) => bench.send(life, FEW)))).flat();
-  await bench.stable([...unconfirmed, ...receipts]);
+async function lateJoiner(bench: GroupBench): Promise<void> {
+  const seats = await bench.seats(3);
+  const early = [
+    await bench.join(seats[0], seats.slice(0, 2)),
+    await bench.join(seats[1], seats.slice(0, 2)),
+  ];
+  await bench.inView(early, ["P1", "P2"]);
+  const receipts = (await Promise.all(early.map((life) => bench.send(life, FEW)))).flat();
+  const meanwhile = Promise.all(early.map((life) => bench.send(life, MESSAGES)));
+  const late = await bench.join(seats[2], seats, { expect: 0 });
+  await late.group.ready({ deadline: bench.deadlineMs });
+  receipts.push(...(await meanwhile).flat());
+  const lives = [...early, late];
+  receipts.push(...(await Promise.all(lives.map((life) => bench.send(life, FEW)))).flat());
+  await bench.stable(receipts);
   for (const life of lives) await bench.gets(life, receipts);
   bench.judge(lives);
 }
 
+async function leavesAndReturns(bench: GroupBench): Promise<void> {
+  const { seats, lives: [a, b, c] } = await bench.mesh(3);
+  const receipts = (await Promise.all([a, b, c].map((life) => bench.send(life, FEW)))).flat();
+  const report = await c.group.close({ deadline: bench.deadlineMs });
+  check(report.unconfirmed === 0, `close reports ${report.unconfirmed} messages unconfirmed`);
+  await bench.inView([a, b], ["P1", "P2"]);
+  for (const life of [a, b]) {
+    check(departureOf(life, "P3") === "left", `${life.name} was told ${departureOf(life, "P3")}, not left`);
+  }
+  await returns(bench, seats, [a, b], receipts);
+}
+
+async function vanishesAndReturns(bench: GroupBench): Promise<void> {
+  const { seats, lives: [a, b, c] } = await bench.mesh(3);
+  const receipts = (await Promise.all([a, b, c].map((life) => bench.send(life, FEW)))).flat();
+  await bench.stable(receipts);
+  await bench.crash(c);
+  receipts.push(...await bench.send(a, FEW));
+  await bench.inView([a, b], ["P1", "P2"]);
+  for (const life of [a, b]) {
+    check(
+      departureOf(life, "P3") === "crashed",
+      `${life.name} was told ${departureOf(life, "P3")}, not crashed`,
+    );
+  }
+  await returns(bench, seats, [a, b], receipts);
+}
+
+async function restartsAtOnce(bench: GroupBench): Promise<void> {
+  const { seats, lives: [a, b, c] } = await bench.mesh(3);
+  const receipts = (await Promise.all([a, b, c].map((life) => bench.send(life, FEW)))).flat();
+  await bench.stable(receipts);
+  await bench.crash(c);
+  receipts.push(...await bench.send(a, FEW));
+  await returns(bench, seats, [a, b], receipts);
+  for (const life of [a, b]) {
+    const reason = departureOf(life, "P3");
+    check(reason === "restarted" || reason === "crashed", `${life.name} was told ${reason}`);
+  }
+}
+
+/** The third member comes back, gets what it missed, and all go on. */
+async function returns(
+  bench: GroupBench,
+  seats: readonly Seat[],
+  others: readonly Life[],
+  receipts: Receipt[],
+): Promise<void> {
+  const again = await bench.join(seats[2], seats);
+  await again.group.ready({ deadline: bench.deadlineMs });
+  const lives = [...others, again];
+  await bench.inView(lives, ["P1", "P2", "P3"]);
+  receipts.push(...(await Promise.all(lives.map((life) => bench.send(life, FEW)))).flat());
+  await bench.stable(receipts);
+  for (const life of lives) await bench.gets(life, receipts);
+  bench.judge(lives);
+}
+
+async function lastOne(bench: GroupBench): Promise<void> {
+  const { lives: [a, b, c] } = await bench.mesh(3);
+  const receipts = await bench.send(a, FEW);
+  await a.group.close({ deadline: bench.deadlineMs });
+  await bench.inView([b, c], ["P2", "P3"]);
+  receipts.push(...await bench.send(b, FEW));
+  await b.group.close({ deadline: bench.deadlineMs });
+  await bench.inView([c], ["P3"]);
+  const own = await bench.send(c, FEW);
+  await bench.stable(own);
+  await bench.gets(c, [...receipts, ...own]);
+  bench.judge([c]);
+  const { unconfirmed } = await c.group.close({ deadline: bench.deadlineMs });
+  check(unconfirmed === 0, "the last member could not confirm its own messages");
+}
+
+async function minority(bench: GroupBench): Promise<void> {
+  const { lives: [a, b, c] } = await bench.mesh(3);
+  await bench.stable((await Promise.all([a, b, c].map((life) => bench.send(life, FEW)))).flat());
+  await Promise.all([bench.crash(b), bench.crash(c)]);
+  await bench.until(
+    () => a.events.some((event) => event.type === "blocked" && event.reason === "minority"),
+    "the member that is left alone was not told so",
+  );
+  const before = a.delivered.length;
+  const error = await a.group.send("x", { deadline: 200 }).catch((cause: unknown) => cause);
+  check(error instanceof TuttiError && error.code === "NotPrimary", `the send ended with ${String(error)}`);
+  check(a.group.leadership() === undefined, "a member that is left alone leads");
+  check(namesOf(a).length === 3, "a member that is left alone changed the view");
+  check(a.delivered.length === before, "a message was delivered that was not sent");
+}
+
 async function refused(
   bench: GroupBench,
-  variant: (seats: readonly Seat[], unused: Seat) => JoinVariant,
+  variant: (seats: readonly Seat[]) => JoinVariant,
   text: RegExp,
 ): Promise<void> {
-  const [first, second, third, unused] = await bench.seats(4);
-  const seats = [first, second, third];
-  const sound = [await bench.join(first, seats), await bench.join(second, seats)];
-  await Promise.all(sound.map(({ group }) => group.ready({ members: 2, deadline: bench.deadlineMs })));
-  const stranger = await bench.join(third, seats, variant(seats, unused));
-  // All wait; the first clear word ends the case. Who hears none gives up when it is over.
-  const over = new AbortController();
-  const refusal = [...sound, stranger].map(async ({ name, group }) => {
-    const error = await group.ready({ deadline: bench.deadlineMs, signal: over.signal }).catch((cause) =>
-      cause
-    );
-    check(error instanceof TuttiError, `${name} became ready, or: ${String(error)}`);
-    check(error.code === "Refused" && text.test(error.message), `${name}: ${error.code}: ${error.message}`);
-    return error;
-  });
-  try {
-    await Promise.any(refusal);
-  } catch (error) {
-    const texts = (error as AggregateError).errors.map(String).join("; ");
-    throw new Error(`nobody was refused with a clear word: ${texts}`);
-  } finally {
-    over.abort();
-    await Promise.allSettled(refusal);
-  }
+  const seats = await bench.seats(3);
+  const sound = [
+    await bench.join(seats[0], seats.slice(0, 2)),
+    await bench.join(seats[1], seats.slice(0, 2)),
+  ];
+  await bench.inView(sound, ["P1", "P2"]);
+  const stranger = await bench.join(seats[2], seats, { expect: 0, ...variant(seats) });
+  const error = await stranger.group.ready({ deadline: bench.deadlineMs }).catch((cause) => cause);
+  check(error instanceof TuttiError, `the stranger became ready, or: ${String(error)}`);
+  check(error.code === "Refused" && text.test(error.message), `${error.code}: ${error.message}`);
+  await bench.until(
+    () =>
+      sound.some(({ events }) => events.some((event) => event.type === "warning" && text.test(event.text))),
+    "no member says whom it refused, and why",
+  );
   const receipts = (await Promise.all(sound.map((life) => bench.send(life, FEW)))).flat();
+  await bench.stable(receipts);
   for (const life of sound) await bench.gets(life, receipts);
   await turn();
   check(stranger.delivered.length === 0, `the stranger got ${stranger.delivered.length} messages`);
+  check(namesOf(sound[0]).sort().join() === "P1,P2", `the view has changed to ${namesOf(sound[0])}`);
   bench.judge(sound);
 }

@@ -2,7 +2,10 @@
  * Groups under test over a real adapter: joins members, sends values that say what they are, records what every
  * application gets, and judges the trace of all of them, which one process writes in the order in which things happen.
  */
-import type { Message } from "../../group/events.ts";
+import type { ElectionName } from "../../election/mod.ts";
+import type { ControlEvent, Message, ViewEvent } from "../../group/events.ts";
+import type { Timing } from "../../group/config.ts";
+import type { Departure } from "../../membership/view.ts";
 import type { Group } from "../../runtime/group.ts";
 import { join } from "../../runtime/join.ts";
 import type { Receipt } from "../../runtime/receipt.ts";
@@ -20,6 +23,21 @@ export const MESSAGE_BYTES_MAX: number = 256 * 1024;
 const SIZES = [0, 1, 11, 12, 100, 1000, 1400, 5000, 100, 20_000, 13, 65_536, 500] as const;
 const PLAIN_EVERY = 7;
 const LARGEST_AT = 150;
+/** A crash is noticed within seconds; a busy machine is not taken for one. */
+const TIMING: Partial<Timing> = { heartbeatMs: 100, suspectMinMs: 1000, suspectMaxMs: 3000, confirmMs: 3000 };
+const PROPERTIES: readonly TraceProperty[] = [
+  "integrity",
+  "validity",
+  "agreement",
+  "fifo",
+  "causal",
+  "stability",
+  "views",
+  "quorum",
+  "view-synchrony",
+  "one-leader-per-epoch",
+];
+const utf8 = { encoder: new TextEncoder(), decoder: new TextDecoder() };
 
 /** Where a member of a case lives, and what it is called there. */
 export interface Seat {
@@ -32,7 +50,10 @@ export interface Seat {
 export interface JoinVariant {
   readonly group?: string;
   readonly name?: string;
+  readonly order?: OrderName;
+  readonly election?: ElectionName;
   readonly peers?: readonly string[];
+  readonly expect?: number;
 }
 
 /** One life of a member. */
@@ -40,10 +61,14 @@ export interface Life {
   readonly name: string;
   readonly group: Group;
   readonly transport: Transport;
-  /** Ids of the messages that its application got, in order. */
+  /** Its application's state: ids of the messages that a state transfer brought, and of those delivered since. */
   readonly delivered: string[];
+  /** What it was told, in order. */
+  readonly events: ControlEvent[];
   /** While set, its application takes no more. */
   gate: Promise<void> | undefined;
+  /** It was made to vanish: what it does from then on counts for nothing. */
+  crashed: boolean;
 }
 
 /** The members of one case. */
@@ -73,34 +98,75 @@ export class GroupBench {
 
   /** Takes a seat: a member's first life, or its next one. */
   async join(seat: Seat, seats: readonly Seat[], variant: JoinVariant = {}): Promise<Life> {
-    const again = this.#joined.has(seat.name);
-    if (again) seat.member = await this.#harness.recreate(seat.member.address);
+    if (this.#joined.has(seat.name)) seat.member = await this.#harness.recreate(seat.member.address);
     const { transport } = seat.member;
-    const delivered: string[] = [];
-    const differs = variant.group !== undefined || variant.name !== undefined || variant.peers !== undefined;
+    const { group: groupName, name, order, election } = variant;
+    // Who is configured otherwise is no member; its lines would stand for somebody else's.
+    const differs = groupName !== undefined || name !== undefined || order !== undefined ||
+      election !== undefined;
+    const record: Omit<Life, "group"> = {
+      name: seat.name,
+      transport,
+      delivered: [],
+      events: [],
+      gate: undefined,
+      crashed: false,
+    };
     const group = await join({
-      group: variant.group ?? "conformance",
-      name: variant.name ?? seat.name,
+      group: groupName ?? "conformance",
+      name: name ?? seat.name,
       transport,
       peers: variant.peers ?? seats.filter((other) => other !== seat).map((other) => other.member.address),
-      order: this.order,
+      expect: variant.expect,
+      order: order ?? this.order,
+      election,
       limits: { messageBytesMax: MESSAGE_BYTES_MAX },
+      timing: TIMING,
       onMessages: (messages) => {
         for (const message of messages) {
-          delivered.push(message.id);
+          record.delivered.push(message.id);
           const fault = faultOf(message);
           if (fault !== "" && this.#faults.length < 10) this.#faults.push(`${seat.name} got ${fault}`);
         }
-        return life.gate;
+        return record.gate;
       },
-      // Who is configured otherwise is no member; its lines would stand for somebody else's.
-      ...(differs ? {} : { trace: (line: TraceLine) => void this.#lines.push(line) }),
+      onEvent: (event) => void record.events.push(event),
+      state: {
+        snapshot: () => utf8.encoder.encode(record.delivered.join("\n")),
+        restore: (snapshot) => {
+          const ids = utf8.decoder.decode(snapshot).split("\n").filter((id) => id !== "");
+          record.delivered.splice(0, Infinity, ...ids);
+        },
+      },
+      ...(differs ? {} : {
+        trace: (line: TraceLine) => {
+          if (!record.crashed) this.#lines.push(line);
+        },
+      }),
     });
-    if (again && !differs) this.#lines.push({ n: seat.name, e: "join" });
     if (!differs) this.#joined.add(seat.name);
-    const life: Life = { name: seat.name, group, transport, delivered, gate: undefined };
+    const life: Life = Object.assign(record, { group });
     this.#lives.push(life);
     return life;
+  }
+
+  /** A member vanishes without a word. */
+  async crash(life: Life): Promise<void> {
+    life.crashed = true;
+    this.#lines.push({ n: life.name, e: "crash" });
+    await life.transport.close(0);
+    await life.group.close({ deadline: 0 });
+  }
+
+  /** Waits until members are in a view of exactly these names, in any order. */
+  async inView(lives: readonly Life[], names: readonly string[]): Promise<void> {
+    const wanted = [...names].sort().join(", ");
+    const present = (life: Life): string => namesOf(life).sort().join(", ");
+    await this.until(
+      () => lives.every((life) => present(life) === wanted),
+      () =>
+        lives.map((life) => `${life.name} is in a view of ${present(life)}`).join("; ") + `, not ${wanted}`,
+    );
   }
 
   /** A group of `count` members that are all ready. */
@@ -146,14 +212,10 @@ export class GroupBench {
   }
 
   /** Judges everything that members have written down so far, as if the run ended here. */
-  judge(correct: readonly Life[], except: readonly TraceProperty[] = []): void {
-    const properties = (["integrity", "validity", "agreement", "fifo", "causal", "stability"] as const)
-      .filter((property) => (property !== "causal" || this.order === "causal") && !except.includes(property));
+  judge(correct: readonly Life[]): void {
+    const properties = PROPERTIES.filter((property) => property !== "causal" || this.order === "causal");
     const names = correct.map(({ name }) => name);
-    const violations = checkTrace([...this.#lines, { e: "end", correct: names }], {
-      properties,
-      members: [...this.#joined],
-    });
+    const violations = checkTrace([...this.#lines, { e: "end", correct: names }], { properties });
     check(
       violations.length === 0,
       () => `${violations.length} broken promises, first: ${violations[0].property}: ${violations[0].text}`,
@@ -162,12 +224,33 @@ export class GroupBench {
     for (const { name, delivered } of this.#lives) {
       check(new Set(delivered).size === delivered.length, `${name} got a message twice in one life`);
     }
+    const states = correct.map(({ delivered }) => [...delivered].sort().join("\n"));
+    check(new Set(states).size === 1, () => {
+      const counts = correct.map(({ name, delivered }) => `${name} of ${delivered.length} messages`);
+      return `the applications' states differ: ${counts.join(", ")}`;
+    });
   }
 
   /** Closes everything; itself an assertion that close comes back. */
   async close(): Promise<void> {
     await Promise.all(this.#lives.map(({ group }) => group.close({ deadline: 0 })));
   }
+}
+
+/** Names of the members of the present view. */
+export function namesOf({ group }: Life): string[] {
+  return group.view?.members.map(({ name }) => name) ?? [];
+}
+
+/** The views that a member has told of. */
+export function viewsOf({ events }: Life): ViewEvent[] {
+  return events.filter((event) => event.type === "view");
+}
+
+/** Why a member went, as another one was told last; `undefined` when it was not. */
+export function departureOf(life: Life, name: string): Departure | undefined {
+  return viewsOf(life).flatMap(({ departed }) => departed).findLast(({ member }) => member.name === name)
+    ?.reason;
 }
 
 /** The value that a member sends as its message of a number. */
