@@ -2,17 +2,18 @@
  * The journal: what a process must remember so that every message is delivered exactly once at each process, over all
  * of its lives.
  *
- * The library delivers exactly once within a life. Over a kill and a restart, what the killed process had not confirmed
- * comes again, and what it had accepted but not sent is gone. So:
+ * The library delivers exactly once within a life. A process that was killed or evicted comes back as a new life: it gets
+ * the history of another one (history.ts), and what it had accepted but not sent would be gone. So:
  * - A message is written here *before* it is sent. The next life sends again, in order and before anything new,
- *   whatever was not confirmed by all; its numbers go on, so an id never means two messages.
- * - A delivery is written here *before* the library learns that the message was taken. Killed before the write, the
- *   process gets the message again and has not delivered it; killed after, it gets it again and skips it.
+ *   whatever the history of the others lacks; its numbers go on, so an id never means two messages.
+ * - A delivery is written here *before* the library learns that the message was taken, or that the history was. Killed
+ *   before the write, the process gets the message again and has not delivered it; killed after, it skips it.
  * - Skipping needs one number for each sender, since the numbers of a sender come in order: no cache of ids that could
  *   run over. The line of a delivery holds the message: the journal *is* what was delivered, the screen shows it.
  *
  * Without a file everything works the same, for one life.
  */
+import { History, type PastMessage, type Reached } from "./history.ts";
 import { LineFile } from "./line_file.ts";
 import { idOf, type MulticastMessage, numberOf } from "./message.ts";
 
@@ -35,6 +36,8 @@ type Line =
     readonly series: number;
     readonly content: string;
     readonly timestamp: string;
+    /** Journals of old lack it. */
+    readonly lamport?: number;
   };
 
 /** What a trace can be completed with. */
@@ -62,8 +65,9 @@ export class Journal {
   confirmedNumber = 0;
   /** How many messages were delivered, over all lives. */
   deliveredCount = 0;
-  /** The number delivered last, for each sender and each of its countings. */
-  readonly #delivered = new Map<string, number>();
+  /** What was delivered last, for each sender and each of its countings. */
+  readonly #delivered = new Map<string, Reached>();
+  readonly #history = new History();
   readonly #file: LineFile | undefined;
   readonly #header: Header;
 
@@ -108,26 +112,59 @@ export class Journal {
     return this.#message(id, content, timestamp);
   }
 
-  /** A message of this process, and with it all before it, is confirmed by all. */
-  confirm(message: MulticastMessage): void {
-    this.#file?.append({ e: "confirmed", id: message.id } satisfies Line);
-    this.confirmedNumber = numberOf(this.name, message.id);
+  /** A message of this process, and with it all before it, is confirmed by all; false when that was known. */
+  confirm(number: number): boolean {
+    if (number <= this.confirmedNumber) return false;
+    this.#file?.append({ e: "confirmed", id: idOf(this.name, number) } satisfies Line);
+    this.confirmedNumber = number;
+    return true;
   }
 
   /** Number of the last message delivered of the same sender and counting; 0 for none. */
-  deliveredBefore(message: MulticastMessage): number {
-    return this.#delivered.get(countingOf(message.sender, message.series)) ?? 0;
+  deliveredBefore({ sender, series }: { readonly sender: string; readonly series: number }): number {
+    return this.#delivered.get(countingOf(sender, series))?.number ?? 0;
+  }
+
+  /** Number of the last own message delivered. */
+  get ownDelivered(): number {
+    return this.deliveredBefore({ sender: this.name, series: this.series });
   }
 
   /** Delivers a message, for good. */
-  deliver({ id, sender, series, content, timestamp }: MulticastMessage): void {
-    this.#file?.append({ e: "deliver", id, from: sender, series, content, timestamp } satisfies Line);
-    this.#delivered.set(countingOf(sender, series), numberOf(sender, id));
-    this.deliveredCount++;
+  deliver(message: PastMessage): void {
+    const { id, sender, series, content, timestamp, lamport } = message;
+    this.#file?.append(
+      { e: "deliver", id, from: sender, series, content, timestamp, lamport } satisfies Line,
+    );
+    this.#add(message);
+  }
+
+  /** Messages went by that nobody keeps any more. */
+  pass(reached: Reached): void {
+    this.#delivered.set(countingOf(reached.sender, reached.series), reached);
+  }
+
+  /** Own messages that are still in the history, from a number on. */
+  ownFrom(number: number): MulticastMessage[] {
+    return this.#history.of(this.name, this.series)
+      .filter(({ id }) => numberOf(this.name, id) >= number)
+      .map(({ id, content, timestamp }) => this.#message(id, content, timestamp));
+  }
+
+  /** What was delivered, for a process that joins. */
+  snapshot(): Uint8Array {
+    return this.#history.encode([...this.#delivered.values()]);
   }
 
   close(): void {
     this.#file?.close();
+  }
+
+  #add(message: PastMessage): void {
+    const { sender, series, id } = message;
+    this.#delivered.set(countingOf(sender, series), { sender, series, number: numberOf(sender, id) });
+    this.#history.add(message);
+    this.deliveredCount++;
   }
 
   #message(id: string, content: string, timestamp: string): MulticastMessage {
@@ -153,14 +190,12 @@ export class Journal {
         return true;
       }
       case "deliver": {
-        const { id, from, series, content, timestamp } = line;
-        if (!areTexts(id, from, content, timestamp) || !Number.isSafeInteger(series)) return false;
-        const counting = countingOf(from, series);
-        const number = numberOf(from, id);
-        if (number <= (this.#delivered.get(counting) ?? 0)) return false;
-        this.#delivered.set(counting, number);
-        this.deliveredCount++;
-        events.push({ e: "deliver", m: id, from });
+        const { id, from: sender, series, content, timestamp, lamport = 0 } = line;
+        if (!areTexts(id, sender, content, timestamp) || !Number.isSafeInteger(series)) return false;
+        if (!Number.isSafeInteger(lamport)) return false;
+        if (numberOf(sender, id) <= this.deliveredBefore({ sender, series })) return false;
+        this.#add({ type: "MULTICAST", id, sender, series, content, timestamp, lamport });
+        events.push({ e: "deliver", m: id, from: sender });
         return true;
       }
       default:

@@ -3,6 +3,9 @@
 /** What a line is about. */
 export type Category = "SYSTEM" | "CONNECTION" | "SEND" | "RECEIVE" | "CONFIRM" | "RETRY" | "ERROR";
 
+/** Prints a line of the log; the Lamport time is the present one unless given. */
+export type Log = (category: Category, text: string, lamport?: number) => void;
+
 /**
  * One line of the log.
  *

@@ -7,9 +7,9 @@
 import process from "node:process";
 import { TuttiError } from "@tutti/tutti";
 import { Journal } from "./journal.ts";
-import { formatLine } from "./log.ts";
+import { formatLine, type Log } from "./log.ts";
 import { idRange } from "./message.ts";
-import { type Log, Multicast } from "./multicast.ts";
+import { Multicast } from "./multicast.ts";
 import { joinGroup, type Membership } from "./network.ts";
 import { HELP, type Options, parseOptions, UsageError } from "./options.ts";
 import { openScreen, type Screen } from "./screen.ts";
@@ -21,6 +21,7 @@ const LEAVE_MS = 5000;
 const SECOND_STOP_MS = 500;
 const COMMANDS = `Commands:
   send <message>   send a message to all
+  members          show who is in the group
   stats            show the statistics
   help             show this
   quit             leave, once all own messages are confirmed`;
@@ -39,17 +40,24 @@ async function main(): Promise<number> {
   let journal: Journal;
   let trace: TraceFile;
   let membership: Membership;
+  const { promise: ready, resolve: start } = Promise.withResolvers<Multicast>();
   try {
     // What cannot be read must be found out before the others hear of this process.
     journal = new Journal(options.journal, options.name, options.group);
-    trace = new TraceFile(options.trace, options.name, journal.lastNumber);
-    membership = await joinGroup(options);
+    trace = new TraceFile(options.trace, options.name, options.group, journal.lastNumber);
+    membership = await joinGroup(options, {
+      state: {
+        snapshot: () => journal.snapshot(),
+        restore: async (snapshot) => await (await ready).restore(snapshot),
+      },
+      trace: trace.library,
+    });
   } catch (error) {
     const wrong = error instanceof TuttiError &&
       (error.code === "InvalidAddress" || error.code === "InvalidArgument");
     return refuse(error, wrong ? 2 : 1);
   }
-  return await run(options, journal, trace, membership);
+  return await run(options, journal, trace, membership, start);
 }
 
 /** From joining to leaving. */
@@ -58,6 +66,7 @@ async function run(
   journal: Journal,
   trace: TraceFile,
   membership: Membership,
+  start: (multicast: Multicast) => void,
 ): Promise<number> {
   const { group } = membership;
   const { stopped, stop } = stopSwitch();
@@ -71,10 +80,11 @@ async function run(
     trace.start(journal.events);
     log(
       "SYSTEM",
-      `${options.name} joins group ${options.group} over ${membership.description}; order ${options.order}`,
+      `${options.name} joins group ${options.group} over ${membership.description}; order ${options.order}, election ${options.election}`,
     );
     if (journal.recovered) log("SYSTEM", describe(journal));
     const multicast = new Multicast(group, journal, trace, log, () => screen.drained());
+    start(multicast);
     const receiving = multicast.receive();
     const broken = Promise.race([multicast.failed, receiving.then(() => new Promise<never>(() => {}))]);
     const why = await Promise.race([stopped, obey(screen, multicast, log), broken]);
@@ -124,6 +134,9 @@ async function obey(screen: Screen, multicast: Multicast, log: Log): Promise<str
       case "stats":
         screen.print(formatStatistics(multicast));
         break;
+      case "members":
+        screen.print(multicast.members());
+        break;
       case "help":
         screen.print(COMMANDS);
         break;
@@ -153,7 +166,7 @@ function describe({ name, deliveredCount, lastNumber, unconfirmed, confirmedNumb
   if (lastNumber === 0) return `Journal: ${delivered}; nothing sent yet`;
   const again = unconfirmed.length === 0
     ? "all confirmed"
-    : `${idRange(name, confirmedNumber + 1, lastNumber)} not confirmed: sent again`;
+    : `${idRange(name, confirmedNumber + 1, lastNumber)} not confirmed: sent again if the others lack them`;
   return `Journal: ${delivered}; last own message ${name}_${lastNumber}, ${again}`;
 }
 

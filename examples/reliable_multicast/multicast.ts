@@ -1,21 +1,23 @@
 /**
- * One process of the group: what it sends, what it receives, what it says about it.
+ * One process of the group: what it sends, what it receives, how it comes in again.
  *
- * Everything that makes the multicast reliable is the library's. This is about when to write the journal: before a message
- * is sent, and before the library learns that one was taken, which is when the next event is asked for.
+ * Everything that makes the multicast reliable is the library's. This is about when to write the journal - before a message
+ * is sent, and before the library learns that one was taken - and about what a new life of this process does, after a
+ * kill or an eviction: it delivers what it lacks of the history that comes with joining, and sends again those of its own
+ * messages that the group does not have. Which those are is known with its first view: all that was sent before, and
+ * that anybody will ever deliver, was delivered by then.
  */
 import { Buffer } from "node:buffer";
-import type { ControlEvent, Group, Message, PeerEvent, Receipt } from "@tutti/tutti";
+import { type Group, type Message, type Receipt, TuttiError, type View } from "@tutti/tutti";
+import { announce, formatMembers } from "./events.ts";
+import { type PastMessage, readPast } from "./history.ts";
 import type { Journal } from "./journal.ts";
-import type { Category } from "./log.ts";
-import { CONTENT_BYTES_MAX, idRange, type MulticastMessage, numberOf, readMessage } from "./message.ts";
+import type { Log } from "./log.ts";
+import { CONTENT_BYTES_MAX, idOf, idRange, type MulticastMessage, numberOf, readMessage } from "./message.ts";
 import type { TraceFile } from "./trace_file.ts";
 
-/** Most messages accepted while the group's send window is full. */
+/** Most messages accepted that the group has not taken. */
 const OUTBOX_MAX = 1000;
-
-/** Prints a line of the log; the Lamport time is the present one unless given. */
-export type Log = (category: Category, text: string, lamport?: number) => void;
 
 /** The statistics, by the names of old. */
 export interface Statistics {
@@ -37,13 +39,23 @@ export class Multicast {
   readonly #log: Log;
   /** Waits until the screen has room. */
   readonly #drained: () => Promise<void>;
-  /** Accepted, and not yet handed to the group. */
-  readonly #outbox: MulticastMessage[];
+  /** Own messages that are not confirmed by all, by number. */
+  readonly #unconfirmed = new Map<number, MulticastMessage>();
+  /** Number of the last own message handed to the group in the present life, or known to be in it. */
+  #sentNumber: number;
+  /** Number of the last own message ever handed to the group, as far as this process knows. */
+  #announcedNumber: number;
+  /** The life in which messages may be sent; 0 while what the group has is not known. */
+  #life = 0;
+  /** Number of the last own message that the group is known to have; `undefined` while nothing was restored. */
+  #inGroup: number | undefined = undefined;
+  /** Messages of the history that were new. */
+  #restored = 0;
   readonly #leaving = new AbortController();
   #sending = false;
   #delivered = 0;
   #skipped = 0;
-  /** Called whenever the outbox shrinks or a message is confirmed. */
+  /** Called whenever messages are handed to the group or confirmed. */
   readonly #waiters = new Set<() => void>();
   #fail: (error: unknown) => void = () => {};
   /** Rejected when something goes wrong that the process cannot live with: a journal that cannot be written. */
@@ -55,19 +67,33 @@ export class Multicast {
     this.#trace = trace;
     this.#log = log;
     this.#drained = drained;
-    this.#outbox = [...journal.unconfirmed];
+    for (const message of journal.unconfirmed) this.#keep(message);
+    this.#sentNumber = journal.lastNumber;
+    this.#announcedNumber = journal.lastNumber;
     this.failed = new Promise((_, reject) => this.#fail = reject);
     this.failed.catch(() => {});
-    // In order, and before anything new: what others have of a sender is always a beginning.
-    void this.#sendOutbox();
   }
 
   /** Takes what the group delivers, until this process leaves. */
   async receive(): Promise<void> {
     for await (const event of this.#group) {
-      if (event.type === "message") this.#deliver(event);
-      else this.#tell(event);
+      if (event.type === "message") this.#take(event);
+      else {
+        announce(event, this.#group.name, this.#log);
+        if (event.type === "evicted") this.#life = 0;
+        else if (event.type === "view") this.#enter(event.view);
+      }
       await this.#drained();
+    }
+  }
+
+  /** This process has joined: delivers of the history what it lacks. Whatever comes afterwards waits for the end of it. */
+  async restore(snapshot: Uint8Array): Promise<void> {
+    try {
+      await this.#restore(snapshot);
+    } catch (error) {
+      this.#fail(error);
+      await new Promise(() => {}); // nothing more is taken
     }
   }
 
@@ -83,7 +109,7 @@ export class Multicast {
 
   /** Whether `send` may be called now. It may not while very much waits for members that do not confirm. */
   get hasRoom(): boolean {
-    return this.#outbox.length < OUTBOX_MAX;
+    return this.#journal.lastNumber - this.#sentNumber < OUTBOX_MAX;
   }
 
   /** Waits until `hasRoom`. */
@@ -95,11 +121,11 @@ export class Multicast {
   send(content: string): void {
     const message = this.#journal.accept(content);
     this.#trace.send(message.id);
-    this.#outbox.push(message);
+    this.#keep(message);
     void this.#sendOutbox();
   }
 
-  /** What was counted: by this life, but for `delivered_messages`, which counts messages over all lives. */
+  /** What was counted: by this process, but for `delivered_messages`, which counts messages over all that had its journal. */
   statistics(): Statistics {
     const stats = this.#group.stats();
     return {
@@ -114,9 +140,14 @@ export class Multicast {
     };
   }
 
-  /** Messages that came again from or to a former life, and were delivered before. */
+  /** Messages that came again, and had been delivered before. */
   get skipped(): number {
     return this.#skipped;
+  }
+
+  /** Who is in the group, for people. */
+  members(): string {
+    return formatMembers(this.#group.view, this.#group.name);
   }
 
   /**
@@ -129,7 +160,7 @@ export class Multicast {
     await this.#until(() => this.#pending === 0, deadlineMs);
     this.#leaving.abort();
     const { lastNumber, confirmedNumber, name } = this.#journal;
-    const report = await this.#group.close({ deadline: this.#pending === 0 ? 1000 : 0 });
+    const report = await this.#group.close({ deadline: this.#pending === 0 ? 1000 : 200 });
     if (lastNumber === confirmedNumber) return undefined;
     const members = report.members.filter((member) => member !== name).join(", ");
     return { ids: idRange(name, confirmedNumber + 1, lastNumber), members: members || "the others" };
@@ -139,99 +170,166 @@ export class Multicast {
     return this.#journal.lastNumber - this.#journal.confirmedNumber;
   }
 
+  #keep(message: MulticastMessage): void {
+    this.#unconfirmed.set(numberOf(this.#journal.name, message.id), message);
+  }
+
+  async #restore(snapshot: Uint8Array): Promise<void> {
+    const journal = this.#journal;
+    this.#inGroup = 0;
+    this.#restored = 0;
+    const past = readPast(snapshot);
+    if (past === undefined) return this.#log("ERROR", "The history that came with joining cannot be read");
+    for (const { sender, series, number } of past.reached) {
+      if (sender === journal.name && series === journal.series) this.#inGroup = number;
+    }
+    if (this.#inGroup > journal.lastNumber) {
+      throw new Error(
+        `the group has ${idOf(journal.name, this.#inGroup)}, the journal ends at ` +
+          `${idOf(journal.name, journal.lastNumber)}: it has lost lines; start with another one`,
+      );
+    }
+    for (const message of past.messages) {
+      if (numberOf(message.sender, message.id) <= journal.deliveredBefore(message)) continue;
+      this.#deliver(message);
+      this.#restored++;
+      if (message.sender !== journal.name) {
+        const text =
+          `Message from ${message.sender}: '${message.content}' (Lamport: ${message.lamport}, history)`;
+        this.#log("RECEIVE", text);
+      }
+      await this.#drained();
+    }
+    for (const reached of past.reached) {
+      const before = journal.deliveredBefore(reached);
+      if (before >= reached.number) continue;
+      this.#missed(reached.sender, before + 1, reached.number);
+      journal.pass(reached);
+    }
+  }
+
+  /** A view was installed: with the first one of a life it is known which own messages the group has. */
+  #enter(view: View): void {
+    const { name, confirmedNumber, lastNumber } = this.#journal;
+    const life = view.members.find((member) => member.name === name)?.incarnation ?? 0;
+    if (life === this.#life) return;
+    // Whoever founds a group gives its own history to all.
+    const known = this.#inGroup ?? (view.number === 1 ? this.#journal.ownDelivered : confirmedNumber);
+    const first = known + 1;
+    for (const message of this.#journal.ownFrom(first)) this.#keep(message); // confirmed in a group that is no more
+    if (this.#restored > 0) this.#log("SYSTEM", `${counted(this.#restored)} of the history were new`);
+    if (known > confirmedNumber) this.#confirmed(confirmedNumber + 1, known);
+    if (first <= lastNumber) {
+      this.#log("SYSTEM", `${idRange(name, first, lastNumber)} not in the group: sent now`);
+    }
+    this.#inGroup = undefined;
+    this.#restored = 0;
+    this.#sentNumber = known;
+    this.#life = life;
+    void this.#sendOutbox();
+  }
+
+  /** In order, and before anything new: what others have of a sender is always a beginning. */
   async #sendOutbox(): Promise<void> {
     if (this.#sending) return;
     this.#sending = true;
+    const { signal } = this.#leaving;
     try {
-      while (this.#outbox.length > 0) {
-        const [message] = this.#outbox;
-        // Waits while the send window is full.
-        const receipt = await this.#group.send(message, { deadline: Infinity, signal: this.#leaving.signal });
-        this.#outbox.shift();
-        this.#log("SEND", `Message '${message.content}' sent (Lamport: ${receipt.lamport})`, receipt.lamport);
-        void this.#confirm(message, receipt);
+      // The library may have begun a new life whose history is still to come: nothing may be sent in it.
+      while (this.#life === this.#group.incarnation && this.#sentNumber < this.#journal.lastNumber) {
+        const number = this.#sentNumber + 1;
+        const message = this.#unconfirmed.get(number);
+        if (message === undefined) {
+          this.#log("ERROR", `${idOf(this.#journal.name, number)} is not kept any more: it is lost`);
+          this.#sentNumber = number;
+          continue;
+        }
+        const receipt = this.#group.offer(message);
+        if (receipt === undefined) { // the send window is full, or the next view is not agreed on yet
+          await this.#group.writable({ deadline: Infinity, signal });
+          continue;
+        }
+        this.#sentNumber = number;
+        this.#tellSent(number, message, receipt);
+        void this.#confirm(number, receipt);
         this.#progress();
+        if (signal.aborted) return;
       }
     } catch (error) {
-      if (!this.#leaving.signal.aborted) this.#fail(error);
+      if (!signal.aborted) this.#fail(error);
     } finally {
       this.#sending = false;
     }
   }
 
-  async #confirm(message: MulticastMessage, receipt: Receipt): Promise<void> {
+  #tellSent(number: number, { id, content }: MulticastMessage, { lamport }: Receipt): void {
+    if (number <= this.#announcedNumber) {
+      return this.#log("RETRY", `Message ${id} '${content}' sent again (Lamport: ${lamport})`, lamport);
+    }
+    this.#announcedNumber = number;
+    this.#log("SEND", `Message '${content}' sent (Lamport: ${lamport})`, lamport);
+  }
+
+  async #confirm(number: number, receipt: Receipt): Promise<void> {
     try {
       await receipt.stable;
-    } catch {
-      return; // This process leaves first; the message stays unconfirmed in the journal.
+    } catch (error) {
+      // Evicted or leaving: the message stays unconfirmed, for the next life to send if the group lacks it.
+      if (error instanceof TuttiError) return;
+      return this.#fail(error);
     }
+    this.#confirmed(number, number);
+  }
+
+  /** Own messages are confirmed by all. */
+  #confirmed(first: number, last: number): void {
+    const { name } = this.#journal;
     try {
-      this.#journal.confirm(message);
-      this.#trace.acked(message.id);
+      if (!this.#journal.confirm(last)) return void this.#unconfirmed.delete(last);
+      for (let number = first; number <= last; number++) {
+        this.#unconfirmed.delete(number);
+        this.#trace.acked(idOf(name, number));
+      }
     } catch (error) {
       return this.#fail(error);
     }
-    this.#log("CONFIRM", `Message ${message.id} confirmed by all`);
+    this.#log("CONFIRM", `Message ${idRange(name, first, last)} confirmed by all`);
     this.#progress();
   }
 
-  #deliver(event: Message): void {
+  #take(event: Message): void {
+    const { name, series } = this.#journal;
     const message = readMessage(event.value, event.sender);
     if (message === undefined) {
       return this.#log("ERROR", `${event.sender} sent something that is no MULTICAST message; ignored`);
     }
     const { id, sender } = message;
     const number = numberOf(sender, id);
+    // After the history, and before the first view, own messages of a former life may come.
+    if (this.#inGroup !== undefined && sender === name && message.series === series) this.#inGroup = number;
     const before = this.#journal.deliveredBefore(message);
     if (number <= before) { // Sent again by the sender's next life, or to this one, and delivered by a former life.
       this.#skipped++;
       return;
     }
-    if (number > before + 1) {
-      const missed = idRange(sender, before + 1, number - 1);
-      this.#log("ERROR", `${missed} went by while this process was not in the group`);
-    }
-    this.#journal.deliver(message);
-    this.#trace.deliver(id, sender);
-    this.#delivered++;
+    if (number > before + 1) this.#missed(sender, before + 1, number - 1);
+    this.#deliver({ ...message, lamport: event.lamport });
     if (event.own) return;
     const text = `Message from ${sender}: '${message.content}' (Lamport: ${event.lamport} -> ${event.clock})`;
     this.#log("RECEIVE", text, event.clock);
   }
 
-  #tell(event: ControlEvent): void {
-    switch (event.type) {
-      case "view": {
-        const members = event.view.members.map((member) => member.name ?? member.address);
-        this.#trace.view(event.view.number, members);
-        return this.#log("SYSTEM", `The group is ${members.join(", ")}`);
-      }
-      case "up":
-        return this.#log(
-          "CONNECTION",
-          `${event.member} at ${event.address} is ${event.restarted ? "back, restarted" : "connected"}${
-            waiting(event)
-          }`,
-        );
-      case "left":
-        return this.#log("CONNECTION", `${event.member} has left; nothing waits for it any more`);
-      case "down":
-        return this.#log("ERROR", `${event.member} is not heard any more${waiting(event)}; still trying`);
-      case "retry":
-        return this.#log(
-          "RETRY",
-          `${event.count} message${
-            event.count === 1 ? "" : "s"
-          } of ${event.sender} sent again to ${event.member}`,
-        );
-      case "blocked":
-        return this.#log(
-          "ERROR",
-          `${event.pending} messages wait for ${event.members.join(", ")}; sending goes on when they confirm`,
-        );
-      case "warning":
-        return this.#log("ERROR", event.text);
-    }
+  #deliver(message: PastMessage): void {
+    this.#journal.deliver(message);
+    this.#trace.deliver(message.id, message.sender);
+    this.#delivered++;
+  }
+
+  #missed(sender: string, first: number, last: number): void {
+    this.#log(
+      "ERROR",
+      `${idRange(sender, first, last)} of ${sender} are older than the history that is kept; missed`,
+    );
   }
 
   /** Waits for a condition on the outbox or the confirmations; false when the deadline passed first. */
@@ -256,6 +354,6 @@ export class Multicast {
   }
 }
 
-function waiting({ unconfirmed }: PeerEvent): string {
-  return unconfirmed === 0 ? "" : `; ${unconfirmed} message${unconfirmed === 1 ? "" : "s"} wait for it`;
+function counted(count: number): string {
+  return `${count} message${count === 1 ? "" : "s"}`;
 }

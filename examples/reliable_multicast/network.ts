@@ -1,5 +1,5 @@
 /** Joins the group over the transport that was asked for. */
-import { type Group, join } from "@tutti/tutti";
+import { type Group, join, type JoinOptions } from "@tutti/tutti";
 import { memory } from "@tutti/tutti/memory";
 import { zeromq } from "@tutti/tutti/zeromq";
 import type { Options } from "./options.ts";
@@ -13,22 +13,28 @@ export interface Membership {
   close(): Promise<void>;
 }
 
+/** What a process takes part with. */
+export type Part = Pick<JoinOptions, "state" | "trace">;
+
 /**
  * Joins.
  *
  * @throws {TuttiError} `AddressInUse`, `InvalidAddress`, `InvalidArgument`, `Unsupported`
  */
-export async function joinGroup(options: Options): Promise<Membership> {
-  const { name, group, order, host, port, peers } = options;
-  if (options.transport === "memory") return await joinInMemory(options);
+export async function joinGroup(options: Options, part: Part): Promise<Membership> {
+  const { name, group, order, election, expect, host, port, peers } = options;
+  if (options.transport === "memory") return await joinInMemory(options, part);
   const endpoint = (at: number): string => `tcp://${host}:${at}`;
   return {
     group: await join({
       name,
       group,
       order,
+      election,
+      expect,
       transport: zeromq({ listen: endpoint(port) }),
       peers: peers.map(endpoint),
+      ...part,
     }),
     description: `zeromq at ${endpoint(port)}`,
     close: () => Promise.resolve(),
@@ -36,7 +42,8 @@ export async function joinGroup(options: Options): Promise<Membership> {
 }
 
 /** Nobody outside of a process can be reached through its memory, so the peers run in here: they listen and confirm. */
-async function joinInMemory({ name, group, order, port, peers }: Options): Promise<Membership> {
+async function joinInMemory(options: Options, part: Part): Promise<Membership> {
+  const { name, group, order, election, expect, port, peers } = options;
   const ports = [port, ...peers];
   const members: Group[] = [];
   for (const at of ports) {
@@ -45,9 +52,11 @@ async function joinInMemory({ name, group, order, port, peers }: Options): Promi
         name: at === port ? name : `listener-${at}`,
         group,
         order,
+        election,
+        expect,
         transport: memory(String(at)),
         peers: ports.filter((other) => other !== at).map((other) => `memory:${other}`),
-        ...(at === port ? {} : { onMessages: () => {} }),
+        ...(at === port ? part : { onMessages: () => {} }),
       }),
     );
   }

@@ -10,6 +10,9 @@ export interface Options {
   readonly host: string;
   readonly transport: "zeromq" | "memory";
   readonly order: "fifo" | "causal";
+  readonly election: "senior" | "bully" | "ring";
+  /** How many processes found the group; `undefined` for all that are listed. */
+  readonly expect: number | undefined;
   readonly group: string;
   readonly trace: string | undefined;
   readonly journal: string | undefined;
@@ -25,7 +28,9 @@ Usage: deno task multicast NAME PORT PEER_PORT... [options]
 
   NAME         own name, for example P1
   PORT         own port
-  PEER_PORT    ports of the others; every process must be given the same set of ports, own and others' together
+  PEER_PORT    ports of others: the way into the group. If one of them is in a group, this process joins it and gets
+               its history; else the processes found one as soon as all that are listed are there, given that each
+               was started with the same set of ports, own and others' together
 
 Options:
   --host HOST           where all of them listen (default 127.0.0.1)
@@ -33,21 +38,33 @@ Options:
                         how they reach each other (default zeromq); memory reaches only this process: the
                         others then run in here as silent listeners
   --order fifo|causal   order of delivery (default fifo)
+  --expect N            how many of those listed, this one included, must be there to found the group (default all
+                        of them); 0 to only ever join one that exists
+  --election senior|bully|ring
+                        who leads: the most senior member, or whom an election names (default senior)
   --group NAME          name of the group (default multicast)
   --journal FILE        remember across restarts what was sent, confirmed and delivered
   --trace FILE          write what happens as JSON lines, for checkers
   --help                this text
 
+Who joins gets the history: the last messages, up to 16 MiB, with all that was counted before. A member that is silent
+for too long is evicted, and the others go on. A group goes on as long as more than half of its members are heard, or
+half of them with the most senior one; else what is sent waits.
+
 Three terminals:
   deno task multicast P1 8001 8002 8003
   deno task multicast P2 8002 8001 8003
   deno task multicast P3 8003 8001 8002
+And one more, at any time later:
+  deno task multicast P4 8004 8001
 `;
 
 const OPTIONS = {
   host: { type: "string", default: "127.0.0.1" },
   transport: { type: "string", default: "zeromq" },
   order: { type: "string", default: "fifo" },
+  expect: { type: "string" },
+  election: { type: "string", default: "senior" },
   group: { type: "string", default: "multicast" },
   journal: { type: "string" },
   trace: { type: "string" },
@@ -93,6 +110,8 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     host: values.host,
     transport: oneOf("transport", values.transport, ["zeromq", "memory"]),
     order: oneOf("order", values.order, ["fifo", "causal"]),
+    election: oneOf("election", values.election, ["senior", "bully", "ring"]),
+    expect: values.expect === undefined ? undefined : parseExpect(values.expect, ports.length),
     group: values.group,
     trace: values.trace,
     journal: values.journal,
@@ -112,13 +131,23 @@ function parse(args: readonly string[]) {
 function oneOf<T extends string>(option: string, given: string, choices: readonly T[]): T {
   const choice = choices.find((each) => each === given);
   if (choice !== undefined) return choice;
-  throw new UsageError(`--${option} ${quote(given)} is unknown; use ${choices.join(" or ")}`);
+  throw new UsageError(
+    `--${option} ${quote(given)} is unknown; use ${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`,
+  );
 }
 
 function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (port >= 1 && port <= 65_535) return port;
   throw new UsageError(`the port ${quote(text)} is not a number from 1 to 65535`);
+}
+
+function parseExpect(text: string, most: number): number {
+  const count = /^\d{1,5}$/.test(text) ? Number(text) : Infinity;
+  if (count <= most) return count;
+  throw new UsageError(
+    `--expect ${quote(text)} is not a number from 0 to ${most}, the number of ports given`,
+  );
 }
 
 function checkName(what: string, name: string, bytesMax: number): void {

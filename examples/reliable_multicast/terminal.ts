@@ -111,13 +111,17 @@ export class Terminal {
   /** Ends it as kill -9 does. */
   kill(): void {
     this.#mayEnd = true;
-    // Not child.kill: Deno closes the input first, and the process might take that for the end of input and leave.
-    if (!this.#alive || this.#child.pid === undefined) return;
-    try {
-      process.kill(this.#child.pid, "SIGKILL");
-    } catch {
-      // It has just ended.
-    }
+    this.#signal("SIGKILL");
+  }
+
+  /** Stops it, as Ctrl+Z does, until `resume`. */
+  stop(): void {
+    this.#signal("SIGSTOP");
+  }
+
+  /** Lets it go on after `stop`. */
+  resume(): void {
+    this.#signal("SIGCONT");
   }
 
   /** Types `quit` and waits for the end. */
@@ -131,5 +135,15 @@ export class Terminal {
     });
     await this.#watch.until("the end of a process", () => ending !== undefined, deadlineMs);
     return ending as unknown as Ending;
+  }
+
+  #signal(name: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
+    // Not child.kill: Deno closes the input first, and the process might take that for the end of input and leave.
+    if (!this.#alive || this.#child.pid === undefined) return;
+    try {
+      process.kill(this.#child.pid, name);
+    } catch {
+      // It has just ended.
+    }
   }
 }

@@ -1,4 +1,11 @@
-/** The trace of a process: what it sent, delivered and saw confirmed, for checkers. The format is that of docs/trace.md. */
+/**
+ * The trace of a process, for checkers. The format is that of docs/trace.md; it tells of two things:
+ * - What this program does, over all lives of the process: its messages by their ids, sent, delivered, confirmed. A process
+ *   with a journal goes on after a kill as if nothing had happened, so these lines know no crash and no joining.
+ * - What the library does, with `g` the name of the group: views, joining, leaving, leaders, and the messages by the
+ *   library's ids, which belong to one life. Killing a process is the end of such a life.
+ */
+import type { TraceLine } from "@tutti/tutti";
 import type { JournalEvent } from "./journal.ts";
 import { LineFile } from "./line_file.ts";
 import { numberOf } from "./message.ts";
@@ -6,6 +13,9 @@ import { numberOf } from "./message.ts";
 /** Writes the trace, if one is asked for. */
 export class TraceFile {
   readonly #name: string;
+  readonly #group: string;
+  /** What came before `start`. */
+  #early: object[] | undefined = [];
   readonly #file: LineFile | undefined;
   /** What former lives wrote. */
   readonly #former = new Set<string>();
@@ -16,11 +26,12 @@ export class TraceFile {
    * @param lastNumber Number of the last own message that the journal knows.
    * @throws {Error} When the file cannot be read, or holds messages of this process that its journal does not know.
    */
-  constructor(path: string | undefined, name: string, lastNumber: number) {
+  constructor(path: string | undefined, name: string, group: string, lastNumber: number) {
     this.#name = name;
+    this.#group = group;
     this.#file = path === undefined ? undefined : new LineFile(path);
-    for (const { n, e, m } of this.#file?.lines ?? []) {
-      if (n !== name || typeof m !== "string") continue;
+    for (const { n, e, m, g } of this.#file?.lines ?? []) {
+      if (n !== name || g !== undefined || typeof m !== "string") continue;
       this.#former.add(`${e} ${m}`);
       if (e === "send" && numberOf(name, m) > lastNumber) {
         throw new Error(
@@ -38,12 +49,20 @@ export class TraceFile {
    */
   start(events: readonly JournalEvent[]): void {
     this.#file?.start();
+    const early = this.#early ?? [];
+    this.#early = undefined;
     for (const { e, m, from } of events) {
       if (this.#former.has(`${e} ${m}`)) continue;
       // Marked, since it was delivered before the crash that the trace may already tell of.
       if (e === "deliver") this.#write({ e, m, from, replay: true });
       else this.#write({ e, m });
     }
+    for (const line of early) this.#write(line);
+  }
+
+  /** What the library has to tell; `undefined` when nobody wants to know. */
+  get library(): ((line: TraceLine) => void) | undefined {
+    return this.#file === undefined ? undefined : (line) => this.#write({ ...line, g: this.#group });
   }
 
   send(m: string): void {
@@ -60,15 +79,12 @@ export class TraceFile {
     this.#write({ e: "acked", m });
   }
 
-  view(v: number, members: readonly string[]): void {
-    this.#write({ e: "view", v, members });
-  }
-
   close(): void {
     this.#file?.close();
   }
 
   #write(line: object): void {
-    this.#file?.append({ n: this.#name, ...line });
+    if (this.#early === undefined) this.#file?.append({ n: this.#name, ...line });
+    else this.#early.push(line);
   }
 }

@@ -3,6 +3,22 @@ import { readFileSync } from "node:fs";
 import { checkTrace, parseTrace, type TraceLine, type TraceProperty } from "@tutti/tutti/testing";
 import { numberOf } from "./message.ts";
 
+/**
+ * What is asked of the traces: of the messages over all lives of the processes, and of the library's own lines. Stability would
+ * need the order of events between processes.
+ */
+export const PROMISES: readonly TraceProperty[] = [
+  "integrity",
+  "validity",
+  "agreement",
+  "fifo",
+  "causal",
+  "views",
+  "quorum",
+  "view-synchrony",
+  "one-leader-per-epoch",
+];
+
 /** What became of the lines at one process. */
 export interface Account {
   readonly name: string;
