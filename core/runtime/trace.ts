@@ -80,7 +80,7 @@ export interface JoinLine extends TraceOrigin {
 export interface EvictedLine extends TraceOrigin {
   /** What happened. */
   readonly e: "evicted";
-  /** The view that it is not in. */
+  /** The last view of which it was a member. */
   readonly v: number;
 }
 

@@ -70,7 +70,7 @@ function event(line: NodeLine): string {
     case "crash":
       return line.e;
     case "evicted":
-      return `evicted by view ${line.v}`;
+      return `evicted after view ${line.v}`;
     case "epoch":
       return `epoch ${line.epoch}${line.leader === undefined ? "" : ` led by ${line.leader}`}`;
     case "leader":

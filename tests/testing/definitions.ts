@@ -111,10 +111,14 @@ export function breaksValidity(lines: readonly TraceLine[]): boolean {
   });
 }
 
-/** Who goes from v to v+1 with another has delivered the same in v; and no message is delivered in two views. */
+/**
+ * Who goes from v to v+1 with another has delivered the same in v; no message is delivered in two views; and a newcomer of v+1
+ * delivers nothing before it that somebody who comes from v has not delivered before it, except what his own snapshot may cover.
+ */
 export function breaksViewSynchrony(lines: readonly TraceLine[]): boolean {
   const reading = new Reading(lines);
-  const deliveries = reading.of("deliver").filter(({ view }) => view !== undefined);
+  const all = reading.of("deliver");
+  const deliveries = all.filter(({ view }) => view !== undefined);
   for (const a of deliveries) {
     if (deliveries.some((b) => a.line.m === b.line.m && a.view !== b.view)) return true;
   }
@@ -126,9 +130,24 @@ export function breaksViewSynchrony(lines: readonly TraceLine[]): boolean {
   const within = ({ line, life }: Event, v: number): string =>
     deliveries.filter((event) => event.line.n === line.n && event.life === life && event.view === v)
       .map((event) => event.line.m).sort().join();
-  return moves.some((a) =>
-    moves.some((b) => a.line.v === b.line.v && within(a, a.line.v) !== within(b, b.line.v))
-  );
+  if (
+    moves.some((a) => moves.some((b) => a.line.v === b.line.v && within(a, a.line.v) !== within(b, b.line.v)))
+  ) return true;
+  const sends = new Map(reading.of("send").map((event) => [event.line.m, event]));
+  return all.some((event) => {
+    const { line: { n, m }, membership, view } = event;
+    if (view !== undefined || !reading.isJoined(event)) return false;
+    const first = reading.firstView(n, membership);
+    return moves.some((move) => {
+      if (move.line.v + 1 !== first) return false;
+      const own = all.find((other) =>
+        other.line.n === move.line.n && other.membership === move.membership && other.line.m === m
+      );
+      if (own !== undefined) return (own.view ?? -1) > move.line.v;
+      return !reading.isJoined(move) ||
+        viewOf(sends.get(m)!, deliveries) >= reading.firstView(move.line.n, move.membership);
+    });
+  });
 }
 
 /** Nobody delivers before, or without, what could have influenced it, except what its snapshot may cover. */

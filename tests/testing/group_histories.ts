@@ -35,6 +35,8 @@ interface Node {
   /** What it must deliver before it installs the next view. */
   cut: ReadonlySet<Sent> | undefined;
   joinedIndex: number;
+  /** It has the snapshot and has written no line since. */
+  silent: boolean;
   /** The receipts that it still waits for. */
   waiting: Set<Sent>;
 }
@@ -89,6 +91,7 @@ class GroupRun {
       own: new Set(),
       cut: undefined,
       joinedIndex: -1,
+      silent: false,
       waiting: new Set(),
     }));
     this.#nodes[0].state = "in";
@@ -141,6 +144,7 @@ class GroupRun {
   #send(node: Node): void {
     const { name, state, view, cut } = node;
     if (state !== "in" && state !== "cut off") return;
+    this.#speak(node);
     const past = new Set([...node.has, ...node.own]);
     // Who is wedged hands over for the next view; who is cut off, for nobody.
     const belongs = state === "in" ? view + (cut === undefined ? 0 : 1) : -1;
@@ -174,6 +178,7 @@ class GroupRun {
 
   #deliver(node: Node, message: Sent): void {
     node.has.add(message);
+    this.#speak(node);
     this.#write({ n: node.name, e: "deliver", m: message.m, from: message.sender });
   }
 
@@ -182,8 +187,9 @@ class GroupRun {
     if (node.state !== "in" || node.view < message.view) return false;
     const members = this.#nodes.filter(({ name }) => this.#membersOf(node).includes(name));
     return members.every((member) =>
-      (member.state !== "in" && member.state !== "cut off") || member.joinedIndex > message.index ||
-      member.has.has(message) || (member.view < node.view && member.cut?.has(message) === true)
+      (member.state !== "in" && member.state !== "cut off") || member.has.has(message) ||
+      (member.joinedIndex > message.index && !(member.silent && message.view === node.view)) ||
+      (member.view < node.view && member.cut?.has(message) === true)
     );
   }
 
@@ -204,7 +210,7 @@ class GroupRun {
 
   #learn(node: Node): void {
     node.state = "out";
-    this.#write({ n: node.name, e: "evicted", v: this.#view });
+    this.#write({ n: node.name, e: "evicted", v: node.view });
   }
 
   /** A node that is on the way to the latest view gets there. */
@@ -216,6 +222,7 @@ class GroupRun {
 
   #install(node: Node, v: number): void {
     const { name } = node;
+    this.#speak(node);
     node.view = v;
     node.cut = undefined;
     const departed = Object.keys(this.#departed).length > 0 ? { departed: { ...this.#departed } } : {};
@@ -283,12 +290,21 @@ class GroupRun {
   #transfer(node: Node, giver: Node, choice: number): void {
     const known = [...giver.has];
     const snapshot = known.slice(0, choice % (known.length + 1));
-    node.joinedIndex = this.#lines.length;
+    node.joinedIndex = Infinity;
+    node.silent = true;
     node.state = "in";
     node.view = this.#view;
     node.has = new Set(snapshot);
     node.own = new Set();
     node.waiting = new Set();
+    if (choice % 2 === 0) this.#speak(node);
+  }
+
+  /** A joiner writes its first line now or with the next thing that it does. */
+  #speak(node: Node): void {
+    if (!node.silent) return;
+    node.silent = false;
+    node.joinedIndex = this.#lines.length;
     this.#write({ n: node.name, e: "join" });
   }
 

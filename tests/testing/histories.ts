@@ -11,7 +11,7 @@ export function broken(lines: readonly TraceLine[]): string[] {
 
 /**
  * Reads the short form, one event for each line: `a send m1`, `a fail m1`, `b deliver m1 a`, `b replay m1 a`, `a acked m1`,
- * `b crash`, `b join`, `b leave`, `b evicted 3`, `a view 2 a,b`, `a view 2 a,b c:left,d:slow`, `a epoch 2`, `a epoch 2 b`,
+ * `b crash`, `b join`, `b leave`, `b evicted 2`, `a view 2 a,b`, `a view 2 a,b c:left,d:slow`, `a epoch 2`, `a epoch 2 b`,
  * `a leader 2`, `end a,b`. A group follows the node: `a@g send m1`.
  */
 export function history(text: string): TraceLine[] {

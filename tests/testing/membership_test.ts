@@ -16,17 +16,17 @@ const GOOD: readonly (readonly [what: string, text: string])[] = [
   [
     "an evicted member's last messages are lost",
     TRIO + ALL("m1") +
-    "c send m2\n c deliver m2 c\n c evicted 3\n a view 3 a,b c:slow\n b view 3 a,b c:slow\n end a,b",
+    "c send m2\n c deliver m2 c\n c evicted 2\n a view 3 a,b c:slow\n b view 3 a,b c:slow\n end a,b",
   ],
   [
     "an evicted member comes back and goes on as a new life",
-    TRIO + "c send m1\n c evicted 3\n a view 3 a,b c:slow\n b view 3 a,b\n c send m2\n c join\n" +
+    TRIO + "c send m1\n c evicted 2\n a view 3 a,b c:slow\n b view 3 a,b\n c send m2\n c join\n" +
     "a view 4 a,b,c\n b view 4 a,b,c\n c view 4 a,b,c\n c send m3\n c deliver m3 c\n a deliver m3 c\n b deliver m3 c\n end a,b,c",
   ],
   [
     "an evicted member comes back and delivers again what it had",
     TRIO +
-    "a send m1\n c deliver m1 a\n c evicted 3\n c join\n a deliver m1 a\n b deliver m1 a\n c deliver m1 a\n" +
+    "a send m1\n c deliver m1 a\n c evicted 2\n c join\n a deliver m1 a\n b deliver m1 a\n c deliver m1 a\n" +
     "a view 3 a,b\n b view 3 a,b\n a view 4 a,b,c\n b view 4 a,b,c\n c view 4 a,b,c\n end a,b,c",
   ],
   [
@@ -49,6 +49,10 @@ const GOOD: readonly (readonly [what: string, text: string])[] = [
     PAIR + "b leave\n a view 3 a\n b join\n a view 4 a,b\n b view 4 a,b\n end a,b",
   ],
   [
+    "a killed process rejects a send before it is a member again",
+    PAIR + "b crash\n b fail m1\n a send m2\n a deliver m2 a\n a acked m2\n a view 3 a b:crashed\n end a",
+  ],
+  [
     "a joiner lacks a cause that its snapshot covers",
     `a view 1 a\n a send m1\n a deliver m1 a\n a send m2\n b join\n a deliver m2 a\n b deliver m2 a\n a view 2 a,b
      b view 2 a,b\n a send m3\n a deliver m3 a\n b deliver m3 a\n end a,b`,
@@ -66,7 +70,7 @@ const GOOD: readonly (readonly [what: string, text: string])[] = [
   [
     "a receipt comes when the rest of the members has left, been evicted or crashed",
     TRIO +
-    "a send m1\n a deliver m1 a\n b leave\n c evicted 3\n a acked m1\n a view 3 a b:left,c:slow\n end a",
+    "a send m1\n a deliver m1 a\n b leave\n c evicted 2\n a acked m1\n a view 3 a b:left,c:slow\n end a",
   ],
   [
     "a receipt comes for what was sent before a member came back",
@@ -76,17 +80,31 @@ const GOOD: readonly (readonly [what: string, text: string])[] = [
   [
     "an evicted sender learns that all will have its message",
     TRIO +
-    "c send m1\n a deliver m1 c\n a view 3 a,b c:slow\n c evicted 3\n c acked m1\n b deliver m1 c\n b view 3 a,b\n end a,b",
+    "c send m1\n a deliver m1 c\n a view 3 a,b c:slow\n c evicted 2\n c acked m1\n b deliver m1 c\n b view 3 a,b\n end a,b",
   ],
   [
     "a sender learns it after it has joined again",
     TRIO +
-    "c send m1\n a deliver m1 c\n a view 3 a,b c:slow\n c evicted 3\n c join\n c acked m1\n b deliver m1 c\n b view 3 a,b\n" +
+    "c send m1\n a deliver m1 c\n a view 3 a,b c:slow\n c evicted 2\n c join\n c acked m1\n b deliver m1 c\n b view 3 a,b\n" +
     "a view 4 a,b,c\n b view 4 a,b,c\n c view 4 a,b,c\n end a,b,c",
   ],
   [
     "who is evicted at the end had something to send",
-    PAIR + "b evicted 3\n b send m1\n a view 3 a b:slow\n end a,b",
+    PAIR + "b evicted 2\n b send m1\n a view 3 a b:slow\n end a,b",
+  ],
+  [
+    "a receipt comes when an evicted member is back in the view and has not even written that it was evicted",
+    TRIO +
+    "a view 3 a,b,c\n b view 3 a,b,c\n a view 4 a,b c:slow\n b view 4 a,b c:slow\n a send m1\n a deliver m1 a\n b deliver m1 a\n" +
+    "a view 5 a,b,c\n b view 5 a,b,c\n a acked m1\n c view 3 a,b,c\n c evicted 3\n c join\n c view 5 a,b,c\n end a,b,c",
+  ],
+  [
+    "a receipt comes before a newcomer has written a line",
+    "a view 1 a\n a send m1\n a deliver m1 a\n a view 2 a,b\n a acked m1\n b join\n b view 2 a,b\n end a,b",
+  ],
+  [
+    "a receipt comes before a newcomer has written a line, and it is killed",
+    "a view 1 a\n a send m1\n a deliver m1 a\n a view 2 a,b\n a acked m1\n b crash\n a view 3 a b:crashed\n end a",
   ],
   [
     "a receipt comes before a joiner has installed its first view",
@@ -109,12 +127,18 @@ const BROKEN: readonly (readonly [what: string, breaks: readonly TraceProperty[]
   [
     "nobody delivers what a member sent after it came back",
     ["validity"],
-    PAIR + "b evicted 3\n a view 3 a\n b join\n a view 4 a,b\n b view 4 a,b\n b send m1\n end a,b",
+    PAIR + "b evicted 2\n a view 3 a\n b join\n a view 4 a,b\n b view 4 a,b\n b send m1\n end a,b",
   ],
   [
     "a joiner misses what was handed over before and delivered in its view",
     ["agreement"],
     "a view 1 a\n b join\n a send m1\n a view 2 a,b\n b view 2 a,b\n a deliver m1 a\n end a,b",
+  ],
+  [
+    "a joiner misses what is delivered in its view, and wrongly in the one before as well",
+    ["agreement", "view-synchrony"],
+    PAIR +
+    "c join\n a send m1\n a deliver m1 a\n a view 3 a,b,c\n b view 3 a,b,c\n c view 3 a,b,c\n b deliver m1 a\n end a,b,c",
   ],
   [
     "a member misses what another delivers that came back later",
@@ -138,7 +162,12 @@ const BROKEN: readonly (readonly [what: string, breaks: readonly TraceProperty[]
   [
     "an evicted member delivers",
     ["integrity"],
-    PAIR + "a send m1\n a deliver m1 a\n b evicted 3\n b deliver m1 a\n a view 3 a b:slow\n end a",
+    PAIR + "a send m1\n a deliver m1 a\n b evicted 2\n b deliver m1 a\n a view 3 a b:slow\n end a",
+  ],
+  [
+    "a killed process rejects a send and delivers",
+    ["integrity"],
+    PAIR + "a send m1\n a deliver m1 a\n b crash\n b fail m2\n b deliver m1 a\n a view 3 a b:crashed\n end a",
   ],
   [
     "a member that has left delivers",
@@ -173,7 +202,7 @@ const BROKEN: readonly (readonly [what: string, breaks: readonly TraceProperty[]
     "a lost message of an evicted member is followed by a later one of that life",
     ["fifo", "causal"],
     TRIO +
-    "c send m1\n c send m2\n c evicted 3\n a deliver m2 c\n b deliver m2 c\n a view 3 a,b\n b view 3 a,b\n end a,b",
+    "c send m1\n c send m2\n c evicted 2\n a deliver m2 c\n b deliver m2 c\n a view 3 a,b\n b view 3 a,b\n end a,b",
   ],
   [
     "a joiner misses a question of its first view",
@@ -193,11 +222,6 @@ const BROKEN: readonly (readonly [what: string, breaks: readonly TraceProperty[]
     TRIO + "a send m1\n a deliver m1 a\n b deliver m1 a\n a acked m1\n c deliver m1 a\n end a,b,c",
   ],
   [
-    "a receipt comes before a member delivers that writes no views",
-    ["stability"],
-    "a view 2 a,b\n a send m1\n a deliver m1 a\n a acked m1\n b deliver m1 a\n end a,b",
-  ],
-  [
     "a receipt comes before a joiner of the view delivers",
     ["stability"],
     PAIR + "a send m1\n a deliver m1 a\n a acked m1\n b deliver m1 a\n end a,b",
@@ -207,6 +231,12 @@ const BROKEN: readonly (readonly [what: string, breaks: readonly TraceProperty[]
     ["agreement", "stability", "view-synchrony"],
     TRIO +
     "a send m1\n a deliver m1 a\n b deliver m1 a\n a view 3 a,b,c\n a acked m1\n b view 3 a,b,c\n c view 3 a,b,c\n end b,c",
+  ],
+  [
+    "a receipt comes for what a member never delivers that is two views behind",
+    ["validity", "agreement", "stability", "view-synchrony"],
+    PAIR +
+    "a view 3 a,b\n a send m1\n a deliver m1 a\n a view 4 a,b\n a acked m1\n b view 3 a,b\n b view 4 a,b\n end a,b",
   ],
   [
     "a receipt comes before a member delivers that is a view ahead",

@@ -113,7 +113,7 @@ test("the ShiViz log shows each event with its causes", () => {
 
 test("the ShiViz log tells of views and their leaders", () => {
   const lines = history(
-    "a view 2 a,b c:left,d:slow\n a epoch 2\n a epoch 2 b\n a leader 2\n a evicted 3\n a leave",
+    "a view 2 a,b c:left,d:slow\n a epoch 2\n a epoch 2 b\n a leader 2\n a evicted 2\n a leave",
   );
   const election = { n: "a", e: "election", epoch: 2, strategy: "ring", winner: "b", messages: 6 } as const;
   const rows = formatShiViz([...lines, election]).split("\n");
@@ -122,7 +122,7 @@ test("the ShiViz log tells of views and their leaders", () => {
     "epoch 2",
     "epoch 2 led by b",
     "leader 2",
-    "evicted by view 3",
+    "evicted after view 2",
     "leave",
     "election of b in epoch 2 by ring with 6 messages",
   ]);

@@ -71,6 +71,8 @@ export interface Delivery {
   readonly view: number | undefined;
   /** It tells of the past: in the tail of a join, or as a replay, or while the node is no member. */
   readonly past: boolean;
+  /** It belongs to the tail of a join. */
+  readonly tail: boolean;
   /** The node was no member at that time. */
   readonly out: Ending | undefined;
   /** Delivered before in the same membership. */
@@ -103,7 +105,7 @@ export interface Installation {
 
 /** A node's time in one view. */
 export interface Stay {
-  readonly node: string;
+  readonly membership: Membership;
   readonly view: number;
   /** It came back to a view that it had been in before a crash. */
   readonly resumed: boolean;

@@ -175,7 +175,7 @@ class GroupReader {
   }
 
   #join(node: NodeHistory): void {
-    if (node.membership.untouched && node.out === undefined) node.membership.joined = true;
+    if (node.membership.untouched) node.membership.joined = true;
     else node.membership = this.#newMembership(node.name, true);
     node.life = newLife(node.name);
     node.view = undefined;
@@ -201,7 +201,7 @@ class GroupReader {
       node.stay.nextIndex = index;
     }
     const resumed = v <= (membership.lastView ?? -Infinity);
-    node.stay = { node: node.name, view: v, resumed, deliveries: [], next: undefined, nextIndex: -1 };
+    node.stay = { membership, view: v, resumed, deliveries: [], next: undefined, nextIndex: -1 };
     this.history.stays.push(node.stay);
     membership.untouched = false;
     membership.firstView ??= v;
@@ -258,19 +258,20 @@ class GroupReader {
 
   #deliver(node: NodeHistory, line: DeliverLine, index: number): Delivery {
     const { membership, out } = node;
-    const past = out !== undefined || line.replay === true || (membership.joined && node.view === undefined);
-    const view = past ? undefined : node.view;
-    membership.untouched = false;
+    const replay = line.replay === true;
+    const past = out !== undefined || replay || (membership.joined && node.view === undefined);
     const delivery: Delivery = {
       line,
       index,
       membership,
-      view,
+      view: past ? undefined : node.view,
       past,
+      tail: membership.joined && membership.firstView === undefined && out === undefined && !replay,
       out,
       repeated: false,
       message: undefined,
     };
+    membership.untouched = false;
     this.history.deliveries.push(delivery);
     // `resolve` takes out what turns out to be repeated or unknown.
     if (!past) node.stay?.deliveries.push(delivery);

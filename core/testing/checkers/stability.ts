@@ -1,9 +1,9 @@
 /**
  * Stability: when a sender's receipt resolves, every member that is up has delivered the message. Members are those of the
  * acknowledging node's view, or those handed in, or every node of the trace. Not asked of a node that is down, has left or been
- * evicted, or that joined after the message was sent. A member that has not yet installed that view delivers the message before
- * its next one: that is looked at when it installs it. Needs the order in which things happened between nodes: a simulation's
- * trace.
+ * evicted, or that joins after the message was sent. A member that has not yet installed that view delivers the message before
+ * it does: that is looked at when it does, and not at all when it comes to it by a join. Needs the order in which things happened
+ * between nodes: a simulation's trace.
  */
 import type { TraceLine } from "../../runtime/trace.ts";
 import type { Ending, GroupHistory, History } from "./history.ts";
@@ -17,8 +17,8 @@ interface NodeState {
   view: number | undefined;
   members: readonly string[] | undefined;
   readonly delivered: Set<string>;
-  /** What it must deliver before its next view, and who got a receipt for it. */
-  readonly owed: Map<string, string>;
+  /** What it must deliver before it installs a view, and who got a receipt for it. */
+  readonly owed: Map<string, { readonly view: number; readonly sender: string }>;
 }
 
 /**
@@ -58,13 +58,14 @@ class GroupChecker {
       case "leave":
       case "evicted":
         if (node.out === undefined || node.out === "crash") node.out = line.e;
-        node.owed.clear();
         return;
       case "join":
         node.out = undefined;
         node.joinedIndex = index;
         node.view = undefined;
         node.members = undefined;
+        // All that was sent before: the snapshot covers it, or the tail.
+        node.owed.clear();
         return;
       case "view":
         rise(node);
@@ -121,7 +122,8 @@ class GroupChecker {
     for (const name of node.members ?? this.#members) {
       const member = this.#stateOf(name);
       if (member.out !== undefined || member.joinedIndex > message.index || member.delivered.has(m)) continue;
-      if (isBehind(member, node.view)) member.owed.set(m, node.name);
+      const { view = -Infinity } = node;
+      if ((member.view ?? -Infinity) < view) member.owed.set(m, { view, sender: node.name });
       else this.#findings.add(`${node.name} gets a receipt for ${m} before ${name} delivers it`, index);
     }
   }
@@ -130,25 +132,20 @@ class GroupChecker {
     return this.#group.views.size > 0;
   }
 
-  #settle(node: NodeState, view: number, index: number): void {
-    for (const [m, sender] of node.owed) {
+  #settle(node: NodeState, installed: number, index: number): void {
+    for (const [m, { view, sender }] of node.owed) {
+      if (view > installed) continue;
+      node.owed.delete(m);
       if (node.delivered.has(m)) continue;
       this.#findings.add(
-        `${node.name} installs view ${view} without ${m}, for which ${sender} got a receipt`,
+        `${node.name} installs view ${installed} without ${m}, for which ${sender} got a receipt`,
         index,
       );
     }
-    node.owed.clear();
   }
 }
 
 /** A sign that a killed node is up again. */
 function rise(node: NodeState): void {
   if (node.out === "crash") node.out = undefined;
-}
-
-/** Whether a member has yet to install a view; who writes no views has none to install. */
-function isBehind(member: NodeState, view: number | undefined): boolean {
-  if (view === undefined) return false;
-  return member.view === undefined ? member.joinedIndex >= 0 : member.view < view;
 }

@@ -1,12 +1,20 @@
 /**
- * View synchrony: nodes that go together from view v to v+1 have delivered the same messages in v; and a message is delivered in
- * the same view wherever it is delivered. (Birman and Joseph 1987, "Exploiting virtual synchrony in distributed systems"; Virtual
+ * View synchrony: nodes that go together from view v to v+1 have delivered the same messages in v; a message is delivered in
+ * the same view wherever it is delivered; and what a newcomer of v+1 delivers in its tail, those have delivered before v+1 who come
+ * from v. (Birman and Joseph 1987, "Exploiting virtual synchrony in distributed systems"; Virtual
  * Synchrony and Same View Delivery in Chockler, Keidar and Vitenberg 2001, section 4.)
  *
  * Together go nodes that install v and directly after it v+1, with no crash, eviction or join between. The tail of a join and
  * replays tell of the past and belong to no view. Needs no order between nodes.
  */
-import type { Delivery, GroupHistory, History, Message, Stay } from "./history.ts";
+import {
+  type Delivery,
+  type GroupHistory,
+  type History,
+  isOwed,
+  type Message,
+  type Stay,
+} from "./history.ts";
 import { Findings, type Violation } from "./violation.ts";
 
 /**
@@ -20,6 +28,7 @@ export function viewSynchrony(history: History): Violation[] {
   for (const group of history.groups) {
     checkSameView(group, findings);
     checkSameMessages(group, findings);
+    checkTails(group, findings);
   }
   return findings.violations;
 }
@@ -62,10 +71,37 @@ function checkSameMessages({ stays }: GroupHistory, findings: Findings): void {
   }
 }
 
+/** A newcomer knows what the others know, no more; that it knows no less shows only in what it delivers later. */
+function checkTails({ deliveries, stays }: GroupHistory, findings: Findings): void {
+  const coming = new Map<number, Stay[]>();
+  for (const stay of stays) {
+    if (stay.next === undefined) continue;
+    const others = coming.get(stay.next);
+    if (others === undefined) coming.set(stay.next, [stay]);
+    else others.push(stay);
+  }
+  for (const { message, tail, repeated, membership, line, index } of deliveries) {
+    if (!tail || repeated || message === undefined) continue;
+    for (const other of coming.get(membership.firstView ?? NaN) ?? []) {
+      const delivery = other.membership.delivered.get(message);
+      if (delivery === undefined ? !isOwed(message, other.membership) : delivery.index < other.nextIndex) {
+        continue;
+      }
+      findings.add(
+        `${line.n} joins in view ${membership.firstView} and delivers ${message.m} before it, ` +
+          `but ${other.membership.node} does not`,
+        index,
+      );
+    }
+    if (findings.full) return;
+  }
+}
+
 function report(findings: Findings, message: Message, has: Stay, lacks: Stay, index: number): void {
+  const { view, membership: { node } } = has;
   findings.add(
-    `${has.node} and ${lacks.node} go from view ${has.view} to ${has.view + 1}, ` +
-      `but only ${has.node} delivers ${message.m} in view ${has.view}`,
+    `${node} and ${lacks.membership.node} go from view ${view} to ${view + 1}, ` +
+      `but only ${node} delivers ${message.m} in view ${view}`,
     index,
   );
 }
