@@ -245,15 +245,21 @@ test("a stream starts at its base when a new life begins to listen", () => {
   assert.is(stream.accept(5, 5, packet()), "next");
 });
 
-test("a stream skips what everybody had when a holder says that it is kept by nobody", () => {
+test("a stream asks for all of a cut at once when the view changes, and for nothing beyond it", () => {
   const stream = streamFrom();
-  stream.accept(6, 7, packet());
-  stream.startFrom(3);
-  assert.equal([stream.received, stream.handed, stream.delivered], [2, 2, 2]);
-  stream.startFrom(2);
-  assert.is(stream.received, 2);
-  stream.startFrom(6);
-  assert.equal([stream.received, stream.handed], [7, 5], "what was ahead counts now");
+  stream.accept(1, 2, packet());
+  stream.learn(9, 0);
+  stream.missing(stream.nakAt, 32);
+  stream.retarget(5, 100);
+  assert.equal([stream.nakAt, stream.known, stream.nakAttempts], [100, 5, 0]);
+  assert.equal(stream.missing(100, 32), [3, 5]);
+  stream.accept(3, 5, packet());
+  stream.progressed(101);
+  assert.is(stream.nakAt, Infinity);
+  stream.retarget(5, 102);
+  assert.is(stream.nakAt, Infinity, "nothing of the cut is missing");
+  stream.retarget(2, 103);
+  assert.equal([stream.known, stream.nakAt], [5, Infinity], "what was received stays known");
 });
 
 test("an acknowledgement is owed when something came, was taken, or came again (W4)", () => {

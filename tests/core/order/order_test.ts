@@ -47,7 +47,7 @@ test("fifo releases every message as it comes", () => {
   order.offer(b, 1, "b1");
   order.offer(a, 2, "a2");
   order.review();
-  order.forget();
+  order.truncate();
   assert.equal(released, ["a1", "b1", "a2"]);
   assert.equal([a.released, b.released, order.held, order.dependencies().length], [2, 1, 0, 0]);
 });
@@ -109,7 +109,7 @@ test("dependencies name what was released and is not stable", () => {
   assert.equal(order.dependencies([a, b, c], a), [], "nor the own stream: it is in order anyway");
 });
 
-test("review releases what need wait no longer, and forget drops what is held", () => {
+test("review releases what need wait no longer, and truncate drops what is held beyond the cut", () => {
   const [a, b] = [stream(0), stream(1)];
   const streams = [a, b];
   const { order, released } = causal(streams);
@@ -122,10 +122,19 @@ test("review releases what need wait no longer, and forget drops what is held", 
   streams.unshift(a);
   order.offer(b, 2, "b2", on(a, 9));
   order.offer(b, 3, "b3", NONE);
+  order.offer(b, 4, "b4", NONE);
+  assert.is(order.held, 3);
+  order.truncate(a, 0);
+  order.truncate(b, 4);
+  assert.is(order.held, 3, "nothing of it is beyond the cut");
+  order.truncate(b, 3);
   assert.is(order.held, 2);
-  order.forget(b);
+  order.offer(a, 9, "a9", NONE);
+  assert.equal(released, ["b1", "a9", "b2", "b3"]);
+  order.offer(b, 5, "b5", on(a, 99));
+  order.truncate(b, 3);
   order.review();
-  assert.equal([order.held, released.length], [0, 1]);
+  assert.equal([order.held, released.length], [0, 4]);
 });
 
 test("no effect is released before its cause when arrivals are in any order", () => {
