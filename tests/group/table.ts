@@ -4,14 +4,16 @@
  */
 import { type Address, hash32, type Incarnation, type MemberName } from "../../core/base/ids.ts";
 import { DEFAULT_LIMITS, DEFAULT_TIMING, type GroupConfig } from "../../core/group/config.ts";
-import type { ControlEvent, Message } from "../../core/group/events.ts";
+import type { ControlEvent, Message, ViewEvent } from "../../core/group/events.ts";
 import { GroupMachine } from "../../core/group/machine.ts";
+import { EVERYBODY, EVERYBODY_NOW } from "../../core/group/state.ts";
 import type { ReceiveStream } from "../../core/multicast/receive_stream.ts";
 import { Kind } from "../../core/wire/message.ts";
 import { PacketReader } from "../../core/wire/packet_reader.ts";
 import { type PacketIdentity, PacketWriter } from "../../core/wire/packet_writer.ts";
 import { decodeValue, encodeValue } from "../../core/wire/value.ts";
 
+const utf8 = { encoder: new TextEncoder(), decoder: new TextDecoder() };
 const KIND_NAMES = Object.fromEntries(Object.entries(Kind).map(([name, kind]) => [kind, name.toUpperCase()]));
 
 /** What of a configuration a test may choose. */
@@ -55,10 +57,14 @@ export class Seat {
   readonly name: string;
   machine: GroupMachine;
   /** What it was given to deliver and has not taken. */
-  untaken: { message: Message; stream: ReceiveStream }[] = [];
-  /** Values that its application has had, in order, over all lives. */
+  untaken: { message: Message; stream: ReceiveStream | undefined }[] = [];
+  /** Values in its application's state: what a state transfer brought, and what it has had since, in order. */
   values: unknown[] = [];
   events: ControlEvent[] = [];
+  /** Everything that it was told, messages included, in order: `view 2 a b`, `"x"`. */
+  story: string[] = [];
+  /** Whether its application keeps a state, for members that join. */
+  stateful = true;
   /** Whether its application takes what comes. */
   takes = true;
   dead = false;
@@ -78,6 +84,17 @@ export class Seat {
   send(value: unknown): number {
     const { encoding, bytes } = encodeValue(value);
     return this.machine.send(encoding, bytes);
+  }
+
+  /** Names of the members of its view, the most senior first; empty while it is no member. */
+  get members(): string[] {
+    const { phase, roster } = this.machine.state;
+    return phase === "member" ? roster?.view.members.map(({ name }) => name) ?? [] : [];
+  }
+
+  /** The views that it was told of. */
+  get views(): ViewEvent[] {
+    return this.events.filter((event) => event.type === "view");
   }
 
   /** The application takes everything that waits. */
@@ -107,14 +124,18 @@ export class Table {
     );
   }
 
+  /** The usual configuration: everybody expects everybody. */
   config(name: string, incarnation: number, choices: Choices = {}): GroupConfig {
     const all = { ...this.#choices, ...choices };
+    const seeds = all.seeds ?? this.#names.filter((other) => other !== name).map(address);
     return {
       group: "table",
       name: name as MemberName,
       address: address(name),
       incarnation: incarnation as Incarnation,
-      members: this.#names.map(address),
+      seeds,
+      expect: seeds.length + 1,
+      election: "senior",
       order: "fifo",
       packetBytesMax: 1024 * 1024,
       seed: incarnation,
@@ -136,23 +157,51 @@ export class Table {
     const { state } = seat.machine;
     for (let quiet = false; !quiet;) {
       seat.due = seat.machine.flush(this.now);
-      state.destinations.forEach((rank, index) => {
-        const bytes = state.packets[index];
-        for (const other of this.#names) {
-          const wanted = rank < 0 // EVERYBODY, EVERYBODY_NOW
-            ? other !== name
-            : address(other) === state.roster.peers[rank].address;
-          if (wanted) this.wire.push({ from: name, to: other, bytes: bytes.slice() });
-        }
-      });
+      state.reaches = [];
+      const { destinations, packets, outputs, outputStreams } = state;
       state.destinations = [];
       state.packets = [];
-      seat.events.push(...state.events.splice(0));
-      state.deliveries.forEach((message, index) =>
-        seat.untaken.push({ message, stream: state.deliveryStreams[index] })
-      );
-      state.deliveries = [];
-      state.deliveryStreams = [];
+      state.outputs = [];
+      state.outputStreams = [];
+      destinations.forEach((destination, index) => {
+        const all = destination === EVERYBODY || destination === EVERYBODY_NOW;
+        for (const other of this.#names) {
+          const wanted = all ? other !== name : address(other) === destination;
+          if (wanted) this.wire.push({ from: name, to: other, bytes: packets[index].slice() });
+        }
+      });
+      state.fetched();
+      outputs.forEach((output, index) => {
+        switch (output.type) {
+          case "message":
+            seat.untaken.push({ message: output, stream: outputStreams[index] });
+            seat.story.push(JSON.stringify(output.value));
+            break;
+          case "snapshot": {
+            // What it has not taken yet is in the snapshot all the same: it is before that point.
+            const values = [...seat.values, ...seat.untaken.map(({ message }) => message.value)];
+            const snapshot = utf8.encoder.encode(JSON.stringify(values));
+            seat.machine.snapshotTaken(output.transfer, seat.stateful ? snapshot : undefined);
+            break;
+          }
+          case "restore":
+            seat.values = output.snapshot === undefined
+              ? []
+              : JSON.parse(utf8.decoder.decode(output.snapshot));
+            seat.untaken = [];
+            seat.story.push(`restore ${seat.values.length}`);
+            break;
+          case "view":
+            seat.events.push(output);
+            seat.story.push(
+              `view ${output.view.number} ${output.view.members.map((member) => member.name).join(" ")}`,
+            );
+            break;
+          default:
+            seat.events.push(output);
+            seat.story.push(output.type);
+        }
+      });
       quiet = !seat.takes || seat.untaken.length === 0;
       if (seat.takes) seat.take();
     }
@@ -202,18 +251,41 @@ export class Table {
     return transcript;
   }
 
-  /** Greets everybody until all are connected. */
-  connect(): void {
-    for (const name of this.#names) this.tick(name);
-    this.run(500);
+  /** Lets some members start, all of them if none are named, and found their group. */
+  found(names: readonly string[] = this.#names): void {
+    for (const name of names) this.tick(name);
+    this.runUntil(`${names} are in one view`, () => this.agree(names), 3000);
+  }
+
+  /** Whether all of these members are in one view of just them. */
+  agree(names: readonly string[]): boolean {
+    const wanted = [...names].sort().join();
+    const numbers = new Set(names.map((name) => this.seat(name).machine.viewNumber));
+    return numbers.size === 1 && names.every((name) => this.seat(name).members.sort().join() === wanted);
+  }
+
+  /** Lets time pass until something holds. @returns The transcript. */
+  runUntil(what: string, holds: () => boolean, msMax = 20_000): string[] {
+    const transcript: string[] = [];
+    for (const end = this.now + msMax; !holds();) {
+      if (this.now >= end) {
+        const states = [...this.seats.values()].map(({ name, dead, machine, members }) =>
+          `${name}: ${dead ? "dead, " : ""}${machine.state.phase}, view ${machine.viewNumber} of ${members}`
+        );
+        throw new Error(`not within ${msMax} ms: ${what}; ${states.join("; ")}`);
+      }
+      transcript.push(...this.run(10));
+    }
+    return transcript;
   }
 
   /** A new life of a member takes its place. */
   restart(name: string, choices: Choices = {}): void {
     const seat = this.seat(name);
-    const incarnation = seat.machine.state.config.incarnation + 1000;
+    const incarnation = seat.machine.state.incarnation + 1000;
     seat.machine = new GroupMachine(this.config(name, incarnation, choices));
     seat.untaken = [];
+    seat.values = [];
     seat.dead = false;
     seat.due = 0;
     this.tick(name);
