@@ -210,7 +210,7 @@ export class Multicast {
 
   /** A view was installed: with the first one of a life it is known which own messages the group has. */
   #enter(view: View): void {
-    const { name, confirmedNumber, lastNumber } = this.#journal;
+    const { name, confirmedNumber } = this.#journal;
     const life = view.members.find((member) => member.name === name)?.incarnation ?? 0;
     if (life === this.#life) return;
     // Whoever founds a group gives its own history to all.
@@ -219,9 +219,8 @@ export class Multicast {
     for (const message of this.#journal.ownFrom(first)) this.#keep(message); // confirmed in a group that is no more
     if (this.#restored > 0) this.#log("SYSTEM", `${counted(this.#restored)} of the history were new`);
     if (known > confirmedNumber) this.#confirmed(confirmedNumber + 1, known);
-    if (first <= lastNumber) {
-      this.#log("SYSTEM", `${idRange(name, first, lastNumber)} not in the group: sent now`);
-    }
+    const last = Math.min(this.#journal.lastNumber, this.#announcedNumber);
+    if (first <= last) this.#log("SYSTEM", `${idRange(name, first, last)} not in the group: sent again`);
     this.#inGroup = undefined;
     this.#restored = 0;
     this.#sentNumber = known;

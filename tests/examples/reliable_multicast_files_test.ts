@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Journal } from "../../examples/reliable_multicast/journal.ts";
+import { HISTORY_BYTES_MAX, readPast } from "../../examples/reliable_multicast/history.ts";
 import { TraceFile } from "../../examples/reliable_multicast/trace_file.ts";
 import { account, isRight } from "../../examples/reliable_multicast/verdict.ts";
 
@@ -24,8 +25,9 @@ test("a journal goes on counting, sends again what was not confirmed, and knows 
   const messages = ["a", "b", "c"].map((content) => first.accept(content));
   assert.equal(messages.map(({ id }) => id), ["P1_1", "P1_2", "P1_3"]);
   assert.match(messages[0].timestamp, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
-  first.confirm(messages[0]);
-  const foreign = { ...messages[0], id: "P2_7", sender: "P2", series: 5 };
+  assert.ok(first.confirm(1));
+  assert.not(first.confirm(1), "it is known");
+  const foreign = { ...messages[0], id: "P2_7", sender: "P2", series: 5, lamport: 3 };
   first.deliver(foreign);
   first.close();
 
@@ -97,7 +99,7 @@ test("a journal that another process writes to is not touched", () => {
 test("a trace is completed with what the journal knows, and never says an id twice", () => {
   const path = freshFile();
   writeFileSync(path, `{"n":"P1","e":"send","m":"P1_1"}\n{"n":"P1","e":"del`);
-  const trace = new TraceFile(path, "P1", 2);
+  const trace = new TraceFile(path, "P1", "g", 2);
   trace.start([
     { e: "send", m: "P1_1", from: "P1" },
     { e: "deliver", m: "P2_1", from: "P2" },
@@ -109,7 +111,80 @@ test("a trace is completed with what the journal knows, and never says an id twi
     `{"n":"P1","e":"deliver","m":"P2_1","from":"P2","replay":true}`,
     `{"n":"P1","e":"send","m":"P1_2"}`,
   ]);
-  assert.throws(() => new TraceFile(path, "P1", 1), /knows P1_2 already/);
+  assert.throws(() => new TraceFile(path, "P1", "g", 1), /knows P1_2 already/);
+});
+
+test("a trace keeps the library's lines apart, and in place when they come before it is ready", () => {
+  const path = freshFile();
+  const trace = new TraceFile(path, "P1", "g", 0);
+  trace.library?.({ n: "P1", e: "join" });
+  trace.start([{ e: "deliver", m: "P2_1", from: "P2" }]);
+  trace.deliver("P2_2", "P2");
+  trace.library?.({ n: "P1", e: "send", m: "P1@1_1" });
+  trace.close();
+  assert.equal(readFileSync(path, "utf8").trimEnd().split("\n"), [
+    `{"n":"P1","e":"deliver","m":"P2_1","from":"P2","replay":true}`,
+    `{"n":"P1","e":"join","g":"g"}`,
+    `{"n":"P1","e":"deliver","m":"P2_2","from":"P2"}`,
+    `{"n":"P1","e":"send","m":"P1@1_1","g":"g"}`,
+  ]);
+  new TraceFile(path, "P1", "g", 0).close();
+  assert.is(new TraceFile(undefined, "P1", "g", 0).library, undefined);
+});
+
+test("a history gives what was delivered to another process, over restarts too", () => {
+  const path = freshFile();
+  const journal = new Journal(path, "P1", "g");
+  journal.start();
+  const own = journal.accept("a \u2028 b");
+  const foreign = { ...own, id: "P2_7", sender: "P2", series: 5, lamport: 3 };
+  journal.deliver({ ...own, lamport: 2 });
+  journal.deliver(foreign);
+  const snapshot = journal.snapshot();
+  journal.close();
+  assert.equal(readPast(snapshot), {
+    reached: [{ sender: "P1", series: journal.series, number: 1 }, { sender: "P2", series: 5, number: 7 }],
+    messages: [{ ...own, lamport: 2 }, foreign],
+  });
+  const again = new Journal(path, "P1", "g");
+  assert.equal(again.snapshot(), snapshot);
+  assert.equal(again.ownFrom(1), [own]);
+  assert.equal(again.ownFrom(2), []);
+  assert.equal(readPast(new Journal(undefined, "P3", "g").snapshot()), { reached: [], messages: [] });
+});
+
+test("a history keeps the last messages up to its limit, and knows what was before", () => {
+  const journal = new Journal(undefined, "P1", "g");
+  const content = "x".repeat(1_000_000);
+  const message = {
+    type: "MULTICAST",
+    sender: "P2",
+    content,
+    timestamp: "t",
+    series: 5,
+    lamport: 3,
+  } as const;
+  for (let number = 1; number <= 40; number++) journal.deliver({ ...message, id: `P2_${number}` });
+  const snapshot = journal.snapshot();
+  assert.ok(snapshot.length <= HISTORY_BYTES_MAX + 1000 && snapshot.length > HISTORY_BYTES_MAX - 1_100_000);
+  const past = readPast(snapshot);
+  assert.equal(past?.reached, [{ sender: "P2", series: 5, number: 40 }]);
+  assert.equal(past?.messages.map(({ id }) => id), Array.from({ length: 16 }, (_, at) => `P2_${at + 25}`));
+});
+
+test("what is no history is told from one", () => {
+  const utf8 = new TextEncoder();
+  const bad = [
+    "",
+    "hello",
+    "{}\n",
+    `{"reached":[]}\nx\n`,
+    `{"reached":[{}]}\n`,
+    `{"reached":[]}\n{}\n`,
+    "null\n",
+  ];
+  for (const text of bad) assert.is(readPast(utf8.encode(text)), undefined, text);
+  assert.is(readPast(new Uint8Array([0xff])), undefined);
 });
 
 test("the verdict finds lines that were missed, doubled, out of order or made up", () => {
