@@ -195,7 +195,9 @@ export class ViewChange {
         state.answers[from] = message.answer;
         return true;
       case "busy":
-        state.round = Math.max(state.round, Math.min(roundOf(message.promised), ROUND_MAX));
+        if (roundOf(message.promised) > ROUND_MAX) return false;
+        // Only who refuses the own ballot may raise the round: rounds are not to be used up by anybody else (H16).
+        if (message.ballot === state.ballot) state.round = Math.max(state.round, roundOf(message.promised));
         return true;
       case "accept":
         if (proposerOf(message.ballot) !== from || !this.#isNext(message.proposal)) return false;

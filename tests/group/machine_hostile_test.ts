@@ -1,8 +1,7 @@
-/** Packets that no honest member sends: each is counted, changes nothing, and costs nobody a message. */
+/** Packets in a view that no honest member sends: each is counted, changes nothing, and costs nobody a message. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Random } from "../../core/base/random.ts";
-import { GroupMachine } from "../../core/group/machine.ts";
 import { Kind } from "../../core/wire/message.ts";
 import { bounded } from "../core/wire/bounded.ts";
 import { ALL, changes, connected, heartbeat, HUGE } from "./connected.ts";
@@ -41,32 +40,62 @@ test("H31: a packet of another group is counted, and its messages are not delive
   assert.equal(table.seat("a").values, []);
 });
 
-test("H14: a packet of another view is counted, and not acted upon", () => {
+test("H14: a packet of an earlier, a later or another group's view is counted, and not acted upon", () => {
   const table = connected();
-  const bytes = packet(table.identity("b", { viewNumber: 2 }), data(1, "x"));
-  assert.equal(changes(table, "a", () => table.receive("a", bytes)), { foreignView: 1 });
+  const { viewNumber } = table.seat("a").machine;
+  for (
+    const changed of [{ viewNumber: viewNumber - 1 }, { viewNumber: viewNumber + 1 }, { viewNumber: HUGE }, {
+      lineage: 77,
+    }]
+  ) {
+    const bytes = packet(table.identity("b", changed), data(1, "x"));
+    const counted = changes(table, "a", () => table.receive("a", bytes));
+    assert.is(counted.foreignView, 1, JSON.stringify(changed));
+    assert.is(counted.messagesDelivered, undefined);
+    table.wire = [];
+  }
+  assert.equal([table.seat("a").values, table.seat("a").machine.viewNumber], [[], viewNumber]);
 });
 
-test("H19: packets of unknown senders are counted, and answered with one greeting per helloMs", () => {
+test("H13, H19: packets of a wrong rank or life are counted, and not acted upon", () => {
   const table = connected();
-  const stranger = table.identity("b", { incarnation: 9999 });
-  const nobody = table.identity("b", { rank: 7 });
   const ack = { kind: Kind.ack, a: 1, b: 1, body: numbers(100) };
-  for (const identity of [stranger, nobody]) {
-    for (
-      const part of [data(1, "x"), ack, { kind: Kind.bye, a: 1 }, {
-        kind: Kind.heartbeat,
-        a: 5,
-        body: numbers(0),
-      }]
-    ) {
-      const counted = changes(table, "a", () => table.receive("a", packet(identity, part)));
-      assert.equal(counted, { unknownSender: 1 });
+  const parts = [data(1, "x"), ack, { kind: Kind.heartbeat, a: 5, body: new Uint8Array(28) }, {
+    kind: Kind.prepare,
+    a: 1025,
+    b: 3,
+  }];
+  for (
+    const changed of [{ incarnation: 9999 }, { incarnation: 1 }, { rank: 7 }, { rank: 0 }, {
+      rank: 0,
+      incarnation: 100,
+    }]
+  ) {
+    for (const part of parts) {
+      const counted = changes(
+        table,
+        "a",
+        () => table.receive("a", packet(table.identity("b", changed), part)),
+      );
+      assert.equal(counted, { unknownSender: 1 }, JSON.stringify(changed));
     }
   }
-  assert.equal(table.carryAll().filter((line) => line === "a>b HELLO").length, 1);
+  assert.equal([table.seat("a").values, table.seat("a").told, table.seat("a").machine.state.wedged], [
+    [],
+    [],
+    false,
+  ]);
+});
+
+test("H13: a relayed packet of an unknown origin, or of this member itself, is counted", () => {
+  const table = connected(ALL);
+  for (const changed of [{ rank: 9 }, { rank: 2, incarnation: 9999 }, { rank: 0, incarnation: 100 }]) {
+    const identity = table.identity("b", { ...changed, relayRank: 1 });
+    assert.equal(changes(table, "a", () => table.receive("a", packet(identity, data(1, "x")))), {
+      unknownSender: 1,
+    });
+  }
   assert.equal(table.seat("a").values, []);
-  assert.equal(table.seat("a").told, []);
 });
 
 test("H60: an own packet that comes back is not delivered again", () => {
@@ -106,8 +135,8 @@ test("H18: a heartbeat that claims more than was sent is counted, and nothing is
   table.seat("a").send("x");
   table.turn("a");
   table.wire = [];
-  const claim = { rank: 0, current: true, incarnation: 100, first: 1, received: 5, delivered: 5 };
-  assert.is(changes(table, "a", () => table.receive("a", heartbeat(table, 0, 0, [claim]))).implausible, 1);
+  const holdings = [{ rank: 0, received: 5, delivered: 5 }];
+  assert.is(changes(table, "a", () => table.receive("a", heartbeat(table, 0, { holdings }))).implausible, 1);
   assert.is(table.seat("a").machine.state.own.stable, 0);
 });
 
@@ -126,8 +155,8 @@ test("H20: a request for 2^32 messages that were never sent is counted, and not 
   const nak = (body: Uint8Array, incarnation: number, rank: number, count = body.length / 16) =>
     packet(table.identity("b"), { kind: Kind.nak, a: incarnation, b: rank, count, body });
   const cases: readonly (readonly [bytes: Uint8Array, counter: string])[] = [
-    [nak(numbers(1, 2 ** 32), 100, 0), "implausible"],
-    [nak(numbers(1, HUGE), 100, 0), "implausible"],
+    [nak(numbers(2, 2 ** 32), 100, 0), "implausible"],
+    [nak(numbers(2, HUGE), 100, 0), "implausible"],
     [nak(numbers(1, 2), 777, 1), "implausible"],
     [nak(numbers(1, 2), 100, 9), "malformed"],
     [nak(numbers(2, 1), 100, 0), "malformed"],
@@ -169,9 +198,9 @@ test("H20: an answer is 256 KiB at the most", () => {
 
 test("H17: an announcement of 2^53 - 1 costs a window of requests, and the stream goes on", () => {
   const table = connected(["a", "b"], { limits: { windowMessages: 16 } });
-  bounded("hearing", () => table.receive("a", heartbeat(table, HUGE, 0)));
-  const { stream } = table.seat("a").machine.state.roster.peers[1];
-  assert.is(stream?.known, 16);
+  bounded("hearing", () => table.receive("a", heartbeat(table, HUGE)));
+  const { stream } = table.seat("a").machine.state.view.peers[1];
+  assert.is(stream.known, 16);
   const naks = changes(table, "a", () => table.run(1000)).naksSent;
   assert.ok(naks >= 1 && naks <= 20, String(naks));
   table.seat("b").send("still here");
@@ -183,14 +212,16 @@ test("H17: an announcement of 2^53 - 1 costs a window of requests, and the strea
 
 test("H17: a heartbeat whose stable sequence passes its last one is malformed", () => {
   const table = connected();
-  assert.equal(changes(table, "a", () => table.receive("a", heartbeat(table, 5, 6))), { malformed: 1 });
+  assert.equal(changes(table, "a", () => table.receive("a", heartbeat(table, 5, { stable: 6 }))), {
+    malformed: 1,
+  });
 });
 
 test("H17: a mark of 2^53 - 1 drops nothing that was not delivered", () => {
   const table = connected();
   table.seat("a").takes = false;
   table.receive("a", packet(table.identity("b"), data(1, "x"), { kind: Kind.mark, a: HUGE, b: HUGE }));
-  assert.is(table.seat("a").machine.state.roster.peers[1].stream?.stable, 0);
+  assert.is(table.seat("a").machine.state.view.peers[1].stream.stable, 0);
   assert.is(
     changes(
       table,
@@ -232,29 +263,37 @@ test("H37-H46: a value that cannot be decoded keeps its place in the stream", ()
   const bad = { kind: Kind.data, flags: 0, a: 1, b: 1, body: new Uint8Array([0x9f]) };
   table.receive("a", packet(table.identity("b"), bad, data(2, "next")));
   assert.is(table.seat("a").values[1], "next");
-  assert.is(table.seat("a").machine.state.roster.peers[1].stream?.delivered, 2);
+  assert.is(table.seat("a").machine.state.view.peers[1].stream.delivered, 2);
 });
 
-test("H53: a heartbeat that lists 20,000 former lives opens a bounded number of streams, at once", () => {
+test("a heartbeat that echoes what was never sent is counted, and gives no leadership", () => {
   const table = connected(ALL);
-  // In a real process the number of a life is its time in milliseconds times 1,024.
-  const machine = new GroupMachine(table.config("c", 1_000_000));
-  table.seat("c").machine = machine;
-  table.connect();
-  const holdings = Array.from({ length: 20_000 }, (_, index) => ({
-    rank: 2,
-    current: false,
-    incarnation: 1000 + index,
-    first: 1,
-    received: 5,
-    delivered: 5,
-  }));
-  const bytes = heartbeat(table, 0, 0, holdings);
-  const started = performance.now();
-  table.receive("a", bytes);
-  const ms = performance.now() - started;
-  const { former } = table.seat("a").machine.state.roster.peers[2];
-  assert.ok(former.length <= 16, `${former.length} former lives are kept, after ${ms.toFixed(0)} ms`);
+  const { watch } = table.seat("a").machine;
+  for (const other of ["b", "c"]) table.cut.add(`${other}>a`);
+  table.runUntil("a is no longer sure to lead", () => watch.sureUntil() <= table.now);
+  const counted = changes(table, "a", () => table.receive("a", heartbeat(table, 0, { echo: HUGE })));
+  assert.equal(counted, { implausible: 1 });
+  assert.ok(watch.sureUntil() <= table.now);
+});
+
+test("a late or repeated heartbeat takes back nothing that a later one said", () => {
+  const table = connected(ALL);
+  const peer = table.seat("a").machine.state.view.peers[2];
+  table.receive("a", heartbeat(table, 0, { beat: 500, suspects: [2] }));
+  assert.equal([...peer.suspectedBy], [1]);
+  table.receive("a", heartbeat(table, 0, { beat: 499, suspects: [] }));
+  table.receive("a", heartbeat(table, 0, { beat: 500, suspects: [] }));
+  assert.equal([...peer.suspectedBy], [1]);
+});
+
+test("one member that suspects everybody evicts nobody before confirmMs", () => {
+  const table = connected(ALL);
+  for (let beat = 1000; beat < 1050; beat++) {
+    table.receive("a", heartbeat(table, 0, { beat, suspects: [0, 1, 2] }));
+    table.run(50);
+  }
+  assert.ok(table.agree(ALL));
+  assert.equal(table.seat("a").views, []);
 });
 
 // ---- random input ----
