@@ -55,8 +55,8 @@ export function announce(event: ControlEvent, own: string, log: Log): void {
       }
       return log(
         "ERROR",
-        `Blocked: too few members are heard, ${members} away; what is sent waits until enough are back, ` +
-          "and at most 5 seconds once this process leaves",
+        `Blocked: too few members are heard, ${members} away; what is sent waits until enough are heard again, ` +
+          "but at most 5 seconds once this process leaves (if they were killed, leave, and start all again)",
       );
     }
     case "unblocked":

@@ -17,6 +17,8 @@ import { TraceFile } from "./trace_file.ts";
 
 /** How long leaving waits for confirmations, in milliseconds. */
 const LEAVE_MS = 5000;
+/** After how long without a group a word is said, in milliseconds. */
+const LOST_MS = 10_000;
 /** How much later a second signal must come to mean "at once", in milliseconds. */
 const SECOND_STOP_MS = 500;
 const COMMANDS = `Commands:
@@ -85,6 +87,14 @@ async function run(
     if (journal.recovered) log("SYSTEM", describe(journal));
     const multicast = new Multicast(group, journal, trace, log, () => screen.drained());
     start(multicast);
+    group.ready({ members: 1, deadline: LOST_MS }).catch(({ code }) => {
+      if (code !== "DeadlineExceeded") return; // leaving; a refusal is told as it happens
+      const ports = options.peers.join(", ");
+      log(
+        "SYSTEM",
+        `Still not in a group: nobody at ${ports} lets this process in, or not all to found one are there`,
+      );
+    });
     const receiving = multicast.receive();
     const broken = Promise.race([multicast.failed, receiving.then(() => new Promise<never>(() => {}))]);
     const why = await Promise.race([stopped, obey(screen, multicast, log), broken]);

@@ -8,6 +8,7 @@
  * that anybody will ever deliver, was delivered by then.
  */
 import { Buffer } from "node:buffer";
+import { setImmediate } from "node:timers/promises";
 import { type Group, type Message, type Receipt, TuttiError, type View } from "@tutti/tutti";
 import { announce, formatMembers } from "./events.ts";
 import { type PastMessage, readPast } from "./history.ts";
@@ -18,6 +19,8 @@ import type { TraceFile } from "./trace_file.ts";
 
 /** Most messages accepted that the group has not taken. */
 const OUTBOX_MAX = 1000;
+/** After how much work at a stretch everything else gets its turn, in milliseconds: who is not heard is evicted. */
+const STRETCH_MS = 20;
 
 /** The statistics, by the names of old. */
 export interface Statistics {
@@ -53,6 +56,7 @@ export class Multicast {
   #restored = 0;
   readonly #leaving = new AbortController();
   #sending = false;
+  #restedAt = performance.now();
   #delivered = 0;
   #skipped = 0;
   /** Called whenever messages are handed to the group or confirmed. */
@@ -83,7 +87,7 @@ export class Multicast {
         if (event.type === "evicted") this.#life = 0;
         else if (event.type === "view") this.#enter(event.view);
       }
-      await this.#drained();
+      await this.#rest();
     }
   }
 
@@ -198,7 +202,7 @@ export class Multicast {
           `Message from ${message.sender}: '${message.content}' (Lamport: ${message.lamport}, history)`;
         this.#log("RECEIVE", text);
       }
-      await this.#drained();
+      await this.#rest();
     }
     for (const reached of past.reached) {
       const before = journal.deliveredBefore(reached);
@@ -252,6 +256,7 @@ export class Multicast {
         this.#tellSent(number, message, receipt);
         void this.#confirm(number, receipt);
         this.#progress();
+        await this.#rest();
         if (signal.aborted) return;
       }
     } catch (error) {
@@ -346,6 +351,14 @@ export class Multicast {
       const timer = deadlineMs === Infinity ? undefined : setTimeout(() => end(false), deadlineMs);
       this.#waiters.add(check);
     });
+  }
+
+  /** Lets others work: the screen, if it is slow, and after a while the library. */
+  async #rest(): Promise<void> {
+    await this.#drained();
+    if (performance.now() - this.#restedAt < STRETCH_MS) return;
+    await setImmediate();
+    this.#restedAt = performance.now();
   }
 
   #progress(): void {
