@@ -309,6 +309,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
 
   #inboxOwner(): InboxOwner {
     return {
+      stateful: this.#state !== undefined,
       delivering: (message) => this.#traceDelivery(message),
       telling: (event) => this.#telling(event),
       consumed: (stream, sequence) => this.#machine.consumed(stream, sequence),

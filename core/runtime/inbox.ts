@@ -6,7 +6,9 @@
  * handed over. Either way a slow application holds back its acknowledgements, and through them the senders.
  *
  * Everything keeps its place: a `view` comes after the messages of the view before and before those of the next. A snapshot
- * is taken when everything before its place was taken and nothing after it was handed over.
+ * is taken when everything before its place was taken and nothing after it was handed over. Two snapshots need not wait for
+ * their place: that of an application without a state, and that of one that has not begun to iterate and missed no message
+ * so far. So a group can grow while its members still wait for it to be complete.
  */
 import type { ControlEvent, GroupEvent, GroupOutput, Message } from "../group/events.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
@@ -20,6 +22,8 @@ export type OnEvent = (event: ControlEvent) => void;
 
 /** What an inbox does with the application. */
 export interface InboxOwner {
+  /** Whether the application keeps a state for members that join. */
+  readonly stateful: boolean;
   /** A message is about to be handed to the application. */
   delivering(message: Message): void;
   /** An event is about to be handed to the application. */
@@ -62,6 +66,8 @@ export class Inbox {
   #current: { stream: ReceiveStream | undefined; sequence: number }[] = [];
   #waiters: Waiter[] = [];
   #busy = false;
+  /** Whether the application has asked for an event. */
+  #started = false;
   #closed = false;
   #error: unknown = undefined;
   /** Events dropped because nobody took them. */
@@ -95,7 +101,10 @@ export class Inbox {
     for (let index = 0; index < outputs.length; index++) {
       const output = outputs[index];
       if (output.type === "message") this.#messageCount++;
-      else if (isDroppable(output)) {
+      else if (output.type === "snapshot" && !this.#mustWait()) {
+        this.#owner.snapshot(output.transfer);
+        continue;
+      } else if (isDroppable(output)) {
         if (this.#droppableCount + this.#events.length >= this.#eventsMax) {
           this.dropped++;
           continue;
@@ -110,6 +119,7 @@ export class Inbox {
 
   /** The next event, as an async iterator gives it. */
   next(): Promise<IteratorResult<GroupEvent, undefined>> {
+    this.#started = true;
     this.#takeCurrent();
     const { promise, resolve, reject } = Promise.withResolvers<IteratorResult<GroupEvent, undefined>>();
     this.#waiters.push({ resolve, reject });
@@ -163,6 +173,13 @@ export class Inbox {
           if (!this.#handEvent(output)) return;
       }
     }
+  }
+
+  /** Whether a snapshot that is asked for now depends on what the application has yet to take. */
+  #mustWait(): boolean {
+    if (!this.#owner.stateful) return false;
+    return this.#started || this.#busy || this.#messageCount > 0 || this.#onMessages !== undefined ||
+      this.#onEvent !== undefined;
   }
 
   /** Takes the head off the queue. */

@@ -43,14 +43,47 @@ test("join fails with the bounds in its text when a limit or time is unknown or 
   }
   await fails(
     "InvalidArgument",
-    timing({ heartbeatMs: 100, downMs: 199 }),
+    timing({ heartbeatMs: 100, suspectMinMs: 199 }),
     /at least twice heartbeatMs, 200/,
   );
   await fails("InvalidArgument", timing({ nakDelayMinMs: 16 }), /at least nakDelayMinMs, 16/);
   for (const windowMessages of [1, 1_000_000]) {
     await member(`P${windowMessages}`, [], { limits: { windowMessages } });
   }
+  await fails(
+    "InvalidArgument",
+    timing({ suspectMaxMs: 1199 }),
+    /suspectMaxMs is 1199; use at least suspectMinMs, 1200/,
+  );
+  for (const value of [1023, 2 ** 30 + 1, 1.5]) {
+    await fails(
+      "InvalidArgument",
+      limits({ snapshotBytesMax: value }),
+      /whole number from 1024 to 1073741824/,
+    );
+  }
   await fails("InvalidArgument", () => member("P", [], { order: "total" as "fifo" }), /use fifo or causal/);
+  await fails(
+    "InvalidArgument",
+    () => member("P", [], { election: "lot" as "ring" }),
+    /use senior, bully or ring/,
+  );
+});
+
+test("join fails when it expects less than nobody, or more than its peers and itself", async () => {
+  for (const expect of [-1, 3, 1.5, NaN, Infinity]) {
+    await fails("InvalidArgument", () => member("P1", ["P1", "P2"], { expect }), /use 0 to 2/);
+  }
+  for (const expect of [0, 1, 2]) await member(`Q${expect}`, [`Q${expect}`, "P2"], { expect });
+});
+
+test("join fails when the state lacks a half, or an option is unknown or of the wrong kind", async () => {
+  const wrong = (given: object) => () => member("P", [], given);
+  await fails("InvalidArgument", wrong({ state: {} }), /lacks snapshot or restore/);
+  await fails("InvalidArgument", wrong({ state: { snapshot: () => {} } }), /lacks snapshot or restore/);
+  await fails("InvalidArgument", wrong({ state: 5 }), /state is not a object/);
+  await fails("InvalidArgument", wrong({ onEvent: {} }), /onEvent is not a function/);
+  await fails("InvalidArgument", wrong({ members: [] }), /members is unknown; use one of/);
 });
 
 test("join fails when an address is malformed or in use, and can be tried again", async () => {
@@ -78,28 +111,42 @@ test("a member alone is ready at once, and confirms what it takes", async () => 
 
 // ---- ready ----
 
-test("ready resolves when as many members, or those named, are connected", async () => {
+test("ready resolves when as many members, or those named, are in the view", async () => {
   const network = new MemoryNetwork();
   const names = ["P1", "P2", "P3"];
-  const p1 = await member("P1", names, { network });
-  await p1.ready({ members: 1 });
-  await member("P2", names, { network });
+  const p1 = await member("P1", [], { network });
+  await p1.ready({ deadline: DEADLINE_MS });
+  assert.is(p1.view?.number, 1);
+  await member("P2", names, { network, expect: 0 });
   await p1.ready({ members: 2, deadline: DEADLINE_MS });
   await p1.ready({ members: ["P2"], deadline: DEADLINE_MS });
-  await p1.ready({ members: ["P1"], deadline: DEADLINE_MS });
-  await fails("DeadlineExceeded", () => p1.ready({ deadline: 30 }), /memory:P3/);
-  await fails("DeadlineExceeded", () => p1.ready({ members: ["P3"], deadline: 0 }), /P3/);
-  assert.is(p1.stats().membersUp, 2);
+  await p1.ready({ members: ["P2", "P1"], deadline: DEADLINE_MS });
+  await fails("DeadlineExceeded", () => p1.ready({ members: 3, deadline: 30 }), /there are P1, P2/);
+  await fails("DeadlineExceeded", () => p1.ready({ members: ["P3"], deadline: 0 }), /members P3/);
+  assert.equal([p1.stats().members, p1.stats().membersHeard], [2, 2]);
 });
 
 test("ready fails when it is asked for what cannot be", async () => {
   const group = await member("P1", ["P1", "P2"]);
-  for (const count of [0, 3, 1.5, -1, NaN]) {
-    await fails("InvalidArgument", () => group.ready({ members: count }), /the group has 2/);
+  for (const count of [0, 1025, 1.5, -1, NaN]) {
+    await fails("InvalidArgument", () => group.ready({ members: count }), /use 1 to 1024/);
+  }
+  for (const members of [{}, [5], [""], "P2"]) {
+    await fails(
+      "InvalidArgument",
+      () => group.ready({ members: members as string[] }),
+      /neither a number nor/,
+    );
   }
   for (const deadline of [-1, NaN, "5" as unknown as number]) {
     await fails("InvalidArgument", () => group.ready({ deadline }), /milliseconds, 0 or more/);
   }
+});
+
+test("ready says that this process is in no group when the others are not there", async () => {
+  const group = await member("P1", ["P1", "P2"]);
+  await fails("DeadlineExceeded", () => group.ready({ deadline: 50 }), /2 members .* not in a group yet/);
+  assert.equal([group.view, group.stats().view, group.stats().members], [undefined, 0, 0]);
 });
 
 test("ready names who it waited for when a name is not in the group", async () => {
@@ -117,7 +164,29 @@ test("ready fails when its signal fires, before or meanwhile", async () => {
   await fails("Aborted", () => group.ready({ signal: controller.signal }));
 });
 
-test("ready fails on both sides with the reason when two members are not configured alike", async () => {
+for (
+  const [what, choices, words] of [
+    ["order", { order: "causal" }, /its order is causal/],
+    ["election", { election: "bully" }, /its election is bully/],
+    ["group", { group: "others" }, /its group is others/],
+    ["limit", { limits: { messageBytesMax: 2 ** 21 } }, /more than 1048576/],
+  ] as const
+) {
+  test(`ready fails with the reason for a process of another ${what}, and the group hears of it`, async () => {
+    const network = new MemoryNetwork();
+    const p1 = await member("P1", [], { network });
+    const reader = new Reader(p1);
+    await p1.ready({ deadline: DEADLINE_MS });
+    const p2 = await member("P2", ["P1", "P2"], { network, expect: 0, ...choices });
+    await fails("Refused", () => p2.ready({ deadline: DEADLINE_MS }), words);
+    await until("a warning", () => reader.event("warning") !== undefined);
+    assert.match(reader.event("warning")?.text ?? "", words);
+    assert.is(p1.view?.members.length, 1);
+    await p1.ready({ deadline: 50 });
+  });
+}
+
+test("ready fails on both sides with the reason when two that found a group are not configured alike", async () => {
   const network = new MemoryNetwork();
   const names = ["P1", "P2"];
   const p1 = await member("P1", names, { network });
@@ -129,22 +198,29 @@ test("ready fails on both sides with the reason when two members are not configu
   await fails("Refused", () => p1.ready({ deadline: 50 }), /order/);
 });
 
-test("ready fails with the lists in its text when the lists of members differ", async () => {
+test("those whose lists of founders differ found no group, and say so", async () => {
   const network = new MemoryNetwork();
   const p1 = await member("P1", ["P1", "P2"], { network });
   const p2 = await member("P2", ["P1", "P2", "P3"], { network });
-  await fails("Refused", () => p1.ready({ deadline: DEADLINE_MS }), /list of members/);
-  await fails("Refused", () => p2.ready({ deadline: DEADLINE_MS }), /list of members/);
+  const reader = new Reader(p1);
+  await until("a warning", () => reader.event("warning") !== undefined);
+  assert.match(reader.event("warning")?.text ?? "", /P2 .* expects .*memory:P3, not memory:P1, memory:P2/);
+  await fails("DeadlineExceeded", () => p2.ready({ deadline: 100 }));
+  assert.equal([p1.view, p2.view], [undefined, undefined]);
 });
 
-test("ready fails when a name is in use", async () => {
+test("ready fails when a name is in use, until it is free", async () => {
   const network = new MemoryNetwork();
-  const names = ["P1", "P2", "P3"];
-  const p1 = await member("P1", names, { network });
-  await member("P2", names, { network });
-  await p1.ready({ members: 2, deadline: DEADLINE_MS });
-  const p3 = await member("P3", names, { network, name: "P2" });
-  await fails("Refused", () => p3.ready({ deadline: DEADLINE_MS }), /in use/);
+  const p1 = await member("P1", [], { network });
+  const p3 = await member("P3", ["P1", "P3"], { network, name: "P1", expect: 0 });
+  await fails("Refused", () => p3.ready({ deadline: DEADLINE_MS }), /its name, P1, is in use at memory:P1/);
+  const p4 = await member("P4", ["P1", "P4"], { network, name: "Q", expect: 0 });
+  await p4.ready({ deadline: DEADLINE_MS });
+  const p5 = await member("P5", ["P1", "P5"], { network, name: "Q", expect: 0 });
+  await fails("Refused", () => p5.ready({ deadline: DEADLINE_MS }), /its name, Q, is in use at memory:P4/);
+  await p4.close();
+  await p5.ready({ members: ["Q"], deadline: DEADLINE_MS });
+  assert.is(p1.view?.members.find(({ name }) => name === "Q")?.address, "memory:P5");
 });
 
 // ---- send ----
@@ -199,14 +275,14 @@ test("stable fails when the signal fires, and the message goes on", async () => 
 });
 
 test("W7, W10: a send fails with the name of the absent member when the window is full", async () => {
-  const group = await member("P1", ["P1", "P2"], { limits: { windowMessages: 2 } });
+  const [group] = await members(["P1", "P2"], { limits: { windowMessages: 2 } });
   new Reader(group);
   await group.send(1);
   await group.send(2);
   const error = await fails(
     "WindowFull",
     () => group.send(3, { deadline: 40 }),
-    /memory:P2 has not confirmed/,
+    /P2 has not confirmed/,
   );
   assert.ok(error.retryable);
   assert.match(error.message, /not sent/);
@@ -214,13 +290,13 @@ test("W7, W10: a send fails with the name of the absent member when the window i
 });
 
 test("a send of deadline 0 fails at once when the window is full, and succeeds when it is not", async () => {
-  const group = await member("P1", ["P1", "P2"], { limits: { windowMessages: 1 } });
+  const [group] = await members(["P1", "P2"], { limits: { windowMessages: 1 } });
   await group.send(1, { deadline: 0 });
   await fails("WindowFull", () => group.send(2, { deadline: 0 }));
 });
 
 test("a send fails, and was not sent, when its signal fires before or while it waits", async () => {
-  const group = await member("P1", ["P1", "P2"], { limits: { windowMessages: 1 } });
+  const [group] = await members(["P1", "P2"], { limits: { windowMessages: 1 } });
   const controller = new AbortController();
   await group.send(1);
   const waiting = fails("Aborted", () => group.send(2, { signal: controller.signal }));
@@ -229,7 +305,7 @@ test("a send fails, and was not sent, when its signal fires before or while it w
   assert.is((await waiting).cause, "reason");
   await fails("Aborted", () => group.send(3, { signal: controller.signal }));
   assert.equal([group.stats().messagesSent, group.stats().sendsWaiting], [1, 0]);
-  const alone = await member("Q1", []);
+  const [alone] = await members(["Q1"]);
   await fails("Aborted", () => alone.send(1, { signal: controller.signal }));
   assert.is(alone.stats().messagesSent, 0);
 });
@@ -309,7 +385,7 @@ test("sends that wait go out in the order of their calls when there is room", as
 });
 
 test("H53: a window of sends may wait, and one more is refused at once", async () => {
-  const group = await member("P1", ["P1", "P2"], { limits: { windowMessages: 4 } });
+  const [group] = await members(["P1", "P2"], { limits: { windowMessages: 4 } });
   for (let count = 0; count < 4; count++) await group.send(count);
   const waiting = Array.from({ length: 4 }, () => fails("Closed", () => group.send("waits")));
   await until("four wait", () => group.stats().sendsWaiting === 4);
@@ -320,7 +396,7 @@ test("H53: a window of sends may wait, and one more is refused at once", async (
 });
 
 test("H53: sends wait up to a window of bytes, and more are refused at once", async () => {
-  const group = await member("P1", ["P1", "P2"], {
+  const [group] = await members(["P1", "P2"], {
     limits: { windowBytes: 65_536, messageBytesMax: 60_000 },
   });
   const bytes = new Uint8Array(30_000);

@@ -15,13 +15,19 @@ import { memory, MemoryNetwork } from "@tutti/tutti/memory";
 
 /** Longest time that anything may take. */
 export const DEADLINE_MS = 10_000;
-const TIMING = {
+/** Times of the tests: whatever takes time takes little of it. */
+export const TIMING = {
   heartbeatMs: 20,
   helloMs: 10,
-  downMs: 100,
   announceMs: 5,
   nakBackoffMaxMs: 50,
-  settleMs: 200,
+  // Fast enough for a test, and slow enough for a busy machine not to be taken for a crashed one.
+  suspectMinMs: 400,
+  suspectMaxMs: 1500,
+  confirmMs: 2000,
+  collectMs: 100,
+  changeMs: 500,
+  gatherMs: 20,
 };
 
 const unhandled: unknown[] = [];
@@ -79,12 +85,25 @@ export class Reader {
     this.ended = this.#read(group);
   }
 
+  /** Names of the members of each view, in order. */
+  get views(): string[][] {
+    return this.events.flatMap((event) =>
+      event.type === "view" ? [event.view.members.map(({ name }) => name)] : []
+    );
+  }
+
   get values(): unknown[] {
     return this.messages.map((message) => message.value);
   }
 
   event<T extends ControlEvent["type"]>(type: T): EventOf<T> | undefined {
     return this.events.find((event) => event.type === type) as EventOf<T> | undefined;
+  }
+
+  /** Why a member went, as it was told last. */
+  departure(name: string): string | undefined {
+    return this.events.flatMap((event) => event.type === "view" ? event.departed : [])
+      .findLast(({ member }) => member.name === name)?.reason;
   }
 
   async #read(group: Group): Promise<void> {
