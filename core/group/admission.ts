@@ -33,13 +33,20 @@ const STRANGERS_MAX = 1024;
 const ANSWER_MS = 5;
 
 /** Somebody who is not a member. */
-interface Stranger {
+class Stranger {
   readonly member: Member;
-  readonly hello: Hello;
+  hello: Hello;
   heardAt: number;
-  answeredAt: number;
-  /** When it was first ready in the present view; `Infinity` while it is not. */
-  readyAt: number;
+  /** When it was last told of the view; `undefined` for not yet. */
+  answeredAt: number | undefined = undefined;
+  /** When it was first ready in the present view; `undefined` while it is not. */
+  readyAt: number | undefined = undefined;
+
+  constructor(member: Member, hello: Hello, now: number) {
+    this.member = member;
+    this.hello = hello;
+    this.heardAt = now;
+  }
 }
 
 /** Greets, and judges greetings. */
@@ -115,7 +122,7 @@ export class Admission {
   candidates(now: number): Member[] {
     const ready: Member[] = [];
     for (const stranger of this.#strangers.values()) {
-      if (stranger.readyAt <= now && this.#isFresh(stranger, now)) ready.push(stranger.member);
+      if (stranger.readyAt !== undefined && this.#isFresh(stranger, now)) ready.push(stranger.member);
     }
     return ready;
   }
@@ -126,8 +133,8 @@ export class Admission {
     let late = false;
     for (const stranger of this.#strangers.values()) {
       if (!this.#isFresh(stranger, now)) continue;
-      first = Math.min(first, stranger.readyAt);
-      if (stranger.readyAt > now) late = true;
+      if (stranger.readyAt === undefined) late = true;
+      else first = Math.min(first, stranger.readyAt);
     }
     return late && now < first + this.#state.config.timing.gatherMs;
   }
@@ -140,7 +147,7 @@ export class Admission {
         this.#strangers.delete(address);
       }
     }
-    for (const stranger of this.#strangers.values()) stranger.readyAt = Infinity;
+    for (const stranger of this.#strangers.values()) stranger.readyAt = undefined;
     this.reachable(now);
   }
 
@@ -305,7 +312,7 @@ export class Admission {
       peer.successor = hello.incarnation;
     }
     const stranger = this.#strangers.get(hello.address);
-    if (stranger !== undefined && now - stranger.answeredAt < ANSWER_MS) return;
+    if (stranger?.answeredAt !== undefined && now - stranger.answeredAt < ANSWER_MS) return;
     if (stranger !== undefined) stranger.answeredAt = now;
     // It may be in the view already, and have missed that.
     if (peer?.incarnation === hello.incarnation) this.#membership.sendView(hello.address);
@@ -315,6 +322,13 @@ export class Admission {
   /** Somebody greets who has a view: it lacks a newer one, or this member does. */
   #visitor(hello: Hello): void {
     const { roster, phase } = this.#state;
+    const { archive } = this.#membership;
+    if (
+      archive?.roster.number === hello.view &&
+      archive.roster.find(hello.address, hello.incarnation) !== undefined
+    ) {
+      return this.#membership.sendView(hello.address); // also by one that is in that view no more
+    }
     if (phase !== "member" || roster === undefined) return;
     if (hello.lineage !== roster.view.lineage) {
       this.#state.warn("another-group", `${hello.name} at ${hello.address} is in another group of this name`);
@@ -338,16 +352,16 @@ export class Admission {
     if (roster?.find(address, hello.incarnation) !== undefined && phase === "member") return;
     const before = this.#strangers.get(address);
     if (before === undefined && this.#strangers.size >= STRANGERS_MAX) return;
-    const same = before?.member.incarnation === hello.incarnation;
     const incarnation = hello.incarnation as Incarnation;
-    const ready = phase === "member" && hello.ready > 0 && hello.ready === roster?.number;
-    this.#strangers.set(address, {
-      member: same ? before.member : { address, name, incarnation, windowMessages, windowBytes },
-      hello,
-      heardAt: now,
-      answeredAt: same ? before.answeredAt : -Infinity,
-      readyAt: !ready ? Infinity : same && before.readyAt < Infinity ? before.readyAt : now,
-    });
+    const stranger = before?.member.incarnation === incarnation
+      ? before
+      : new Stranger({ address, name, incarnation, windowMessages, windowBytes }, hello, now);
+    this.#strangers.set(address, stranger);
+    stranger.hello = hello;
+    stranger.heardAt = now;
+    if (phase !== "member" || hello.ready === 0 || hello.ready !== roster?.number) {
+      stranger.readyAt = undefined;
+    } else stranger.readyAt ??= now;
     this.#idle.delete(address);
     this.#state.reach(address, true);
   }

@@ -12,6 +12,7 @@
 import { copyBytes } from "../base/bytes.ts";
 import type { Address } from "../base/ids.ts";
 import type { Departure } from "../membership/view.ts";
+import { lineageKey } from "../wire/packet_writer.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { parseHeartbeat } from "../wire/heartbeat.ts";
 import {
@@ -57,6 +58,10 @@ export class GroupMachine {
   #ownPackets: Uint8Array[] = [];
   #markedStable = 0;
   #now = 0;
+  /** Once this member has left: until when it tells others. */
+  #lingerUntil = Infinity;
+  /** Addresses of members that are known to have installed the view without this one. */
+  readonly #heardAfter: Set<Address> = new Set();
 
   /** @throws {TuttiError} `InvalidArgument` */
   constructor(config: GroupConfig) {
@@ -152,6 +157,8 @@ export class GroupMachine {
       else this.admission.receive(reader, now);
       return;
     }
+    if (phase === "leaving") return this.#receiveAfterwards(reader, now);
+    if (this.#receiveOfArchive(reader, now)) return;
     if (phase === "joining") this.#receiveOnTheWay(reader, bytes, now);
     else if (reader.lineageKey !== this.state.lineageKey || roster === undefined) counters.foreignView++;
     else if (reader.viewNumber === roster.number) this.#receiveInView(reader, bytes, roster, now);
@@ -196,7 +203,8 @@ export class GroupMachine {
   tick(now: number): void {
     this.#now = now;
     const { state } = this;
-    if (state.phase === "over") return;
+    if (state.phase === "leaving" && now >= this.#lingerUntil) state.phase = "over";
+    if (state.phase === "over" || state.phase === "leaving") return;
     this.watch.wake(now);
     this.admission.tick(now);
     if (state.phase === "joining") this.taking.tick(now);
@@ -219,6 +227,7 @@ export class GroupMachine {
     this.#now = now;
     const { state } = this;
     if (state.phase === "over") return Infinity;
+    if (state.phase === "leaving") return this.#lingerUntil;
     if (state.phase === "joining") this.taking.tick(now);
     this.membership.tick(now);
     let next = Infinity;
@@ -293,8 +302,9 @@ export class GroupMachine {
     this.taking.reset();
     for (const { stream } of state.view.peers) this.delivery.order.truncate(stream, stream.released);
     if (state.leaving) {
-      state.phase = "over";
       state.deliveredThrough = through ?? state.own.stable;
+      state.phase = "leaving";
+      this.#lingerUntil = this.#now + state.config.timing.changeMs;
       return;
     }
     state.tell({
@@ -362,33 +372,56 @@ export class GroupMachine {
   /** Somebody is in another view: it is told of this one if it is behind, and asked if it is ahead. */
   #receiveOfAnotherView(reader: PacketReader, roster: Roster, now: number): void {
     const { counters } = this.state;
-    const { archive } = this.membership;
     counters.foreignView++;
-    if (reader.viewNumber > roster.number) {
-      this.repair.hasten(now);
-      this.admission.ask(now);
-      return;
+    if (reader.viewNumber < roster.number) return;
+    this.repair.hasten(now);
+    this.admission.ask(now);
+  }
+
+  /**
+   * Somebody is in the view before: it is told of the next, and gets what it lacks of the cut.
+   *
+   * @returns Whether the packet was of that view, and not of the present one.
+   */
+  #receiveOfArchive(reader: PacketReader, now: number): boolean {
+    const { archive } = this.membership;
+    const { roster, counters } = this.state;
+    if (archive === undefined || archive.roster.self === undefined) return false;
+    const { number, lineage } = archive.roster.view;
+    if (reader.viewNumber !== number || roster?.number === number || reader.lineageKey !== lineageKey(lineage)) {
+      return false;
     }
-    if (
-      archive === undefined || archive.roster.number !== reader.viewNumber ||
-      archive.roster.self === undefined
-    ) return;
-    const peer = archive.roster.peers[reader.rank];
+    counters.foreignView++;
     if (reader.relayRank === OBSERVER_RANK) {
       const address = this.#observer(reader);
       if (address !== undefined && reader.next() && reader.kind === Kind.nak) {
         this.repair.askedOf(archive, reader, address);
       }
-      return;
+      return true;
     }
-    if (
-      reader.relayed || peer === undefined || peer === archive.roster.self ||
-      peer.incarnation !== reader.incarnation
-    ) return;
+    const peer = archive.roster.peers[reader.rank];
+    const known = peer !== undefined && peer !== archive.roster.self && peer.incarnation === reader.incarnation;
+    if (reader.relayed || !known) return true;
     while (reader.next()) {
-      if (reader.kind === Kind.nak) return this.repair.askedOf(archive, reader, peer.address);
+      if (reader.kind !== Kind.nak) continue;
+      this.repair.askedOf(archive, reader, peer.address);
+      return true;
     }
     this.membership.remind(peer.rank, now);
+    return true;
+  }
+
+  /** This member has left: all that is to do is to tell those that have missed it, until all have heard. */
+  #receiveAfterwards(reader: PacketReader, now: number): void {
+    const { proposal } = this.membership.archive ?? {};
+    if (proposal === undefined) return;
+    if (reader.viewNumber !== proposal.number || reader.lineageKey !== lineageKey(proposal.lineage)) {
+      this.#receiveOfArchive(reader, now);
+      return;
+    }
+    const member = proposal.members[reader.relayRank];
+    if (member?.incarnation === reader.incarnation && !reader.relayed) this.#heardAfter.add(member.address);
+    if (this.#heardAfter.size >= proposal.members.length) this.state.phase = "over";
   }
 
   /** A joiner that holds a cut asks for what it misses of it. */

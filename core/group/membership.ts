@@ -8,7 +8,14 @@ import { compareNatural, type Incarnation } from "../base/ids.ts";
 import { type Election, makeElection, nextLeader } from "../election/mod.ts";
 import type { Answer, Proposal } from "../membership/proposal.ts";
 import { type ChangeMessage, type ChangePort, ViewChange } from "../membership/view_change.ts";
-import { type Departure, isSameMember, type Member, rankIn, type View } from "../membership/view.ts";
+import {
+  type Departure,
+  isChangeQuorum,
+  isSameMember,
+  type Member,
+  rankIn,
+  type View,
+} from "../membership/view.ts";
 import type { Progress } from "../multicast/send_stream.ts";
 import { Kind } from "../wire/message.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
@@ -299,11 +306,17 @@ export class Membership implements ChangePort {
     };
     const kept: Member[] = [];
     const departed: { rank: number; reason: Departure }[] = [];
+    const verdicts = view.peers.map((peer) => this.#watch.verdict(peer, this.#now));
+    // Members that do not keep up are let go only if enough are left: better a slow group than none.
+    const steady = view.peers.filter(({ rank }) =>
+      answers[rank]?.voterOnly === false && verdicts[rank] !== "slow" && verdicts[rank] !== "left"
+    );
+    const spares = isChangeQuorum(view.size, steady.map(({ rank }) => rank));
     for (const peer of view.peers) {
       const answer = answers[peer.rank];
-      const verdict = this.#watch.verdict(peer, this.#now);
+      const verdict = verdicts[peer.rank];
       // Who answers lives, whatever others suspect.
-      const reason = verdict === "crashed" ? undefined : verdict;
+      const reason = verdict === "crashed" || (verdict === "slow" && !spares) ? undefined : verdict;
       if (answer === undefined) departed.push({ rank: peer.rank, reason: verdict ?? "crashed" });
       else if (reason !== undefined || answer.voterOnly) {
         departed.push({ rank: peer.rank, reason: reason ?? "restarted" });

@@ -25,6 +25,8 @@ export type Phase =
   | "joining"
   /** It is a member of a view. */
   | "member"
+  /** It is in no view any more because it wanted to leave, and tells those who have missed that. */
+  | "leaving"
   /** It has left, or cannot go on. */
   | "over";
 

@@ -107,12 +107,13 @@ export class Taking {
     if (known !== undefined && view.number <= known.number) return;
     this.#known = view;
     for (const { address } of view.members) this.#state.reach(address, true);
-    if (
-      this.#state.roster !== undefined && view.number > this.#state.roster.number &&
-      this.#installing === undefined
-    ) {
-      const { address, incarnation } = this.#state.member;
-      if (rankIn(view.members, address, incarnation) < 0) this.#drop();
+    const { address, incarnation } = this.#state.member;
+    if (rankIn(view.members, address, incarnation) < 0) {
+      // The view that this process was to be in, if any, has gone by without it.
+      if (this.#installing !== undefined && view.number > this.#installing.number) this.#installing = undefined;
+      if (this.#installing === undefined && view.number > (this.#state.roster?.number ?? view.number)) {
+        this.#drop();
+      }
     }
     if (this.#giver === undefined || rankIn(view.members, this.#giver.address, this.#giver.incarnation) < 0) {
       this.#another(now);
@@ -360,6 +361,9 @@ export class Taking {
     if (state.roster?.number !== before) {
       // The tail must have come to its end in that view: what is missing of the cut is then held by others.
       if (this.#view?.number !== before || this.ready !== before || !this.#final) return;
+      // What the giver has delivered is in the cut if it has answered. If not, it may be on its way out, with messages that
+      // nobody else ever delivers: then this process needs the state of another one.
+      if (this.#bases.some((base, rank) => base > target.cut[rank])) return this.#another(now);
       if (state.roster !== undefined) this.#membership.unobserve();
       this.#membership.observe(this.#view, this.#bases, now);
       this.#membership.fetch(target);

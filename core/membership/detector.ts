@@ -170,7 +170,7 @@ export class Detector {
 function deviationsAt(phi: number): number {
   if (!(phi > 0)) return -Infinity; // everything is unlikely enough
   if (phi === Infinity) return Infinity;
-  const x = phi * Math.LN10 + Math.log1p(-(10 ** -phi)); // ln(10^phi - 1)
+  const x = phi * Math.LN10 + Math.log1p(-Math.exp(-phi * Math.LN10)); // ln(10^phi - 1)
   const p = LINEAR / CUBIC;
   const q = -x / CUBIC;
   return -2 * Math.sqrt(p / 3) * Math.sinh(Math.asinh((3 * q) / (2 * p) * Math.sqrt(3 / p)) / 3);

@@ -47,6 +47,6 @@ export class StallMeter {
   }
 
   #rememberedMs(now: number): number {
-    return this.#peakMs * 2 ** (-Math.max(0, now - this.#peakAt) / LATENESS_HALF_LIFE_MS);
+    return this.#peakMs * Math.exp(-Math.LN2 * Math.max(0, now - this.#peakAt) / LATENESS_HALF_LIFE_MS);
   }
 }

@@ -136,7 +136,7 @@ export class Cluster {
           seed: this.random.uint32(),
         },
         application: options.application?.(index) ?? {},
-        incarnation: (life) => options.incarnation?.(index, life) ?? 1000 * (index + 1) + life,
+        incarnation: (life) => options.incarnation?.(index, life) ?? 1_000_000 * (index + 1) + 1000 * life,
         clockRate: options.clockRate?.(index) ?? 1,
         plant: options.plant,
       })

@@ -239,7 +239,7 @@ export class SimulatedNode {
   /** Asks to leave; once the others have agreed, it is down. */
   leave(): void {
     if (!this.up || this.machine === undefined || this.machine.state.leaving) return;
-    this.#host.trace({ n: this.name, e: "leave" });
+    if (this.view !== undefined) this.#host.trace({ n: this.name, e: "leave" });
     this.#leaving = true;
     const { state } = this.machine;
     if (state.roster?.self !== undefined) state.own.release(state.roster.rank);

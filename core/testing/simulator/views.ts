@@ -78,7 +78,7 @@ class ViewsRun {
   readonly #random: Random;
   /** Decides about traps; a source of its own, so that what else a seed means does not depend on packets. */
   readonly #traps: Random;
-  #calm = false;
+  readonly #phase: { calm: boolean } = { calm: false };
   /** A node that is killed at its next message of a view change or repair. */
   #doomed: SimulatedNode | undefined = undefined;
 
@@ -147,7 +147,7 @@ class ViewsRun {
     this.#scheduleLoad();
     for (let count = 0; count < plan.faultCount; count++) this.#scheduleFault();
     cluster.run(plan.faultMs);
-    this.#calm = true;
+    this.#phase.calm = true;
     cluster.network.calm();
     cluster.network.setFaults({ delayMs: [1, 5] });
     for (const node of cluster.nodes) {
@@ -196,18 +196,15 @@ class ViewsRun {
       "only-holder",
       "double-crash",
     ]);
-    const time = random.between(0, plan.faultMs);
-    const lengthMs = random.between(50, 6000);
+    const drawn = { time: random.between(0, plan.faultMs), lengthMs: random.between(50, 6000) };
+    const { lengthMs } = drawn;
     const node = random.pick(cluster.nodes);
     const other = random.pick(cluster.nodes);
     const oneWay = random.chance(0.3);
     const slowMs = random.between(1, 300);
     const shuffled = [...cluster.nodes].sort(() => random.chance(0.5) ? 1 : -1);
     const split = random.int(1, Math.max(1, cluster.nodes.length - 1));
-    const at = (ms: number, callback: () => void): void =>
-      cluster.at(time + ms, () => {
-        if (!this.#calm) callback();
-      });
+    const at = (ms: number, callback: () => void): void => this.#later(drawn.time + ms, callback);
     const { network } = cluster;
     const cut = (from: SimulatedNode, to: SimulatedNode, both: boolean): void => {
       if (from === to) return;
@@ -299,7 +296,7 @@ class ViewsRun {
 
   /** A packet leaves a node: is it dropped, and does a trap snap? */
   #drops(from: SimulatedNode, bytes: Uint8Array): boolean {
-    if (this.#calm) return false;
+    if (this.#phase.calm) return false;
     const kind = bytes[PACKET_HEADER_BYTES];
     const relayed = bytes[3] === FLAG_RELAYED;
     if (this.#doomed === from && (kind === Kind.promise || kind === Kind.accepted || relayed)) {
@@ -319,10 +316,7 @@ class ViewsRun {
     const soon = now + this.#traps.pick([0, 0, 0.5, 3]);
     const back = now + this.#traps.between(100, 5000);
     const others = cluster.nodes.filter((other) => other !== node);
-    const later = (time: number, callback: () => void): void =>
-      cluster.at(time, () => {
-        if (!this.#calm) callback();
-      });
+    const later = (time: number, callback: () => void): void => this.#later(time, callback);
     if (how === "crash") {
       later(soon, () => this.#crash(node));
       later(back, () => this.#revive(node));
@@ -339,6 +333,13 @@ class ViewsRun {
     }
   }
 
+  /** Does something at a time, unless the calm phase has begun by then. */
+  #later(time: number, callback: () => void): void {
+    this.cluster.at(time, () => {
+      if (!this.#phase.calm) callback();
+    });
+  }
+
   #crash(node: SimulatedNode): void {
     if (this.#mayLose(node)) node.crash();
   }
@@ -351,8 +352,13 @@ class ViewsRun {
     const newest = Math.max(0, ...views.map(({ number }) => number));
     // Before there is a group, or while only its founder is in it, a crash could end it, or have it founded twice.
     if (newest === 0) return true;
-    for (const view of views) {
-      if (view.number < newest - 1) continue;
+    // A view that may have been decided is as good as installed, though nobody may have done so yet.
+    const proposals = nodes.flatMap((other) => {
+      const change = other.up && other !== node ? other.machine?.membership.change?.state : undefined;
+      return [change?.accepted?.proposal, change?.pending?.proposal, change?.proposal, change?.decided];
+    });
+    for (const view of [...views, ...proposals]) {
+      if (view === undefined || view.number < newest - 1) continue;
       const alive: number[] = [];
       view.members.forEach((member, rank) => {
         const holder = nodes.find(({ address }) => address === member.address);
