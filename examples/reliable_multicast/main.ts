@@ -13,6 +13,7 @@ import { Multicast } from "./multicast.ts";
 import { joinGroup, type Membership } from "./network.ts";
 import { HELP, type Options, parseOptions, UsageError } from "./options.ts";
 import { openScreen, type Screen } from "./screen.ts";
+import { formatStatistics } from "./statistics.ts";
 import { TraceFile } from "./trace_file.ts";
 
 /** How long leaving waits for confirmations, in milliseconds. */
@@ -85,7 +86,8 @@ async function run(
       `${options.name} joins group ${options.group} over ${membership.description}; order ${options.order}, election ${options.election}`,
     );
     if (journal.recovered) log("SYSTEM", describe(journal));
-    const multicast = new Multicast(group, journal, trace, log, () => screen.drained());
+    const founders = options.expect ?? options.peers.length + 1;
+    const multicast = new Multicast(group, journal, trace, log, () => screen.drained(), founders);
     start(multicast);
     group.ready({ members: 1, deadline: LOST_MS }).catch(({ code }) => {
       if (code !== "DeadlineExceeded") return; // leaving; a refusal is told as it happens
@@ -142,7 +144,7 @@ async function obey(screen: Screen, multicast: Multicast, log: Log): Promise<str
         break;
       }
       case "stats":
-        screen.print(formatStatistics(multicast));
+        screen.print(formatStatistics(multicast.statistics(), multicast.skipped));
         break;
       case "members":
         screen.print(multicast.members());
@@ -159,16 +161,6 @@ async function obey(screen: Screen, multicast: Multicast, log: Log): Promise<str
     await screen.drained();
   }
   return "end of input";
-}
-
-function formatStatistics(multicast: Multicast): string {
-  const rows = Object.entries({ ...multicast.statistics() }).map(([name, value]) =>
-    `  ${`${name}:`.padEnd(20)} ${value}`
-  );
-  if (multicast.skipped > 0) {
-    rows.push(`  (${multicast.skipped} messages came again after a restart and were skipped)`);
-  }
-  return ["Statistics:", ...rows].join("\n");
 }
 
 function describe({ name, deliveredCount, lastNumber, unconfirmed, confirmedNumber }: Journal): string {

@@ -15,6 +15,7 @@ import { type PastMessage, readPast } from "./history.ts";
 import type { Journal } from "./journal.ts";
 import type { Log } from "./log.ts";
 import { CONTENT_BYTES_MAX, idOf, idRange, type MulticastMessage, numberOf, readMessage } from "./message.ts";
+import type { Statistics } from "./statistics.ts";
 import type { TraceFile } from "./trace_file.ts";
 
 /** Most messages accepted that the group has not taken. */
@@ -22,17 +23,8 @@ const OUTBOX_MAX = 1000;
 /** After how much work at a stretch everything else gets its turn, in milliseconds: who is not heard is evicted. */
 const STRETCH_MS = 20;
 
-/** The statistics, by the names of old. */
-export interface Statistics {
-  readonly messages_sent: number;
-  readonly messages_received: number;
-  readonly messages_delivered: number;
-  readonly acks_sent: number;
-  readonly acks_received: number;
-  readonly lamport_time: number;
-  readonly pending_messages: number;
-  readonly delivered_messages: number;
-}
+/** How long sending waits for all that found the group, once it is founded, in milliseconds. */
+const FOUNDING_MS = 5000;
 
 /** A process of the group. */
 export class Multicast {
@@ -42,6 +34,10 @@ export class Multicast {
   readonly #log: Log;
   /** Waits until the screen has room. */
   readonly #drained: () => Promise<void>;
+  /** How many found the group, if it is not there. */
+  readonly #founders: number;
+  /** When sending begins, whoever is still missing; `undefined` before the first view. */
+  #foundingEnds: number | undefined = undefined;
   /** Own messages that are not confirmed by all, by number. */
   readonly #unconfirmed = new Map<number, MulticastMessage>();
   /** Number of the last own message handed to the group in the present life, or known to be in it. */
@@ -65,12 +61,20 @@ export class Multicast {
   /** Rejected when something goes wrong that the process cannot live with: a journal that cannot be written. */
   readonly failed: Promise<never>;
 
-  constructor(group: Group, journal: Journal, trace: TraceFile, log: Log, drained: () => Promise<void>) {
+  constructor(
+    group: Group,
+    journal: Journal,
+    trace: TraceFile,
+    log: Log,
+    drained: () => Promise<void>,
+    founders: number,
+  ) {
     this.#group = group;
     this.#journal = journal;
     this.#trace = trace;
     this.#log = log;
     this.#drained = drained;
+    this.#founders = founders;
     for (const message of journal.unconfirmed) this.#keep(message);
     this.#sentNumber = journal.lastNumber;
     this.#announcedNumber = journal.lastNumber;
@@ -216,9 +220,9 @@ export class Multicast {
   #enter(view: View): void {
     const { name, confirmedNumber } = this.#journal;
     const life = view.members.find((member) => member.name === name)?.incarnation ?? 0;
-    if (life === this.#life) return;
+    if (life === this.#life || this.#isFounding(view)) return;
     // Whoever founds a group gives its own history to all.
-    const known = this.#inGroup ?? (view.number === 1 ? this.#journal.ownDelivered : confirmedNumber);
+    const known = this.#inGroup ?? (view.lineage === life ? this.#journal.ownDelivered : confirmedNumber);
     const first = known + 1;
     for (const message of this.#journal.ownFrom(first)) this.#keep(message); // confirmed in a group that is no more
     if (this.#restored > 0) this.#log("SYSTEM", `${counted(this.#restored)} of the history were new`);
@@ -230,6 +234,22 @@ export class Multicast {
     this.#sentNumber = known;
     this.#life = life;
     void this.#sendOutbox();
+  }
+
+  /**
+   * Whether some of those that found the group are still on their way in. What was sent now would reach them with the history,
+   * unless whoever sends it is gone by then.
+   */
+  #isFounding({ number, members }: View): boolean {
+    if (number >= this.#founders || members.length >= this.#founders) return false;
+    if (this.#foundingEnds === undefined) {
+      this.#foundingEnds = performance.now() + FOUNDING_MS;
+      setTimeout(() => {
+        const { view } = this.#group;
+        if (view !== undefined) this.#enter(view);
+      }, FOUNDING_MS + 10);
+    }
+    return performance.now() < this.#foundingEnds;
   }
 
   /** In order, and before anything new: what others have of a sender is always a beginning. */

@@ -132,6 +132,20 @@ test("a process joins although it lists more than are there, and founds nothing 
   }
 });
 
+test("what a founder is told to send waits for the others, even if it is told to quit at once", async () => {
+  const [a, b, c] = (await freePorts(3)).sort((x, y) => Number(x) - Number(y));
+  const first = new Run(["P1", a, b, c]); // the lowest address founds
+  first.type("send hello\nquit\n");
+  const others = [new Run(["P2", b, a, c]), new Run(["P3", c, a, b])];
+  for (const run of others) await run.shows(/Message from P1: 'hello' \(Lamport: 1 -> 2\)/);
+  assert.is(await first.ends(), 0);
+  assert.match(first.out, /Message P1_1 confirmed by all/);
+  for (const run of others) {
+    run.type("quit\n");
+    assert.is(await run.ends(), 0);
+  }
+});
+
 test("members shows the view, in order of seniority, who leads and which is this process", async () => {
   const [a, b] = await freePorts(2);
   const first = new Run(["P1", a, b, "--election", "bully"]);
