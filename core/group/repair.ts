@@ -18,7 +18,7 @@ import {
   writeHeartbeat,
 } from "../wire/heartbeat.ts";
 import { NAK_RANGES_MAX } from "../wire/limits.ts";
-import { Kind, writeU64 } from "../wire/message.ts";
+import { Kind } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import type { Archive } from "./archive.ts";
 import type { Peer, Roster } from "./roster.ts";

@@ -1,5 +1,5 @@
 /** Machines that are members of one view, and packets of a member made by hand. */
-import { type Hello } from "../../core/group/greeting.ts";
+import type { Hello } from "../../core/group/greeting.ts";
 import { encodeControl } from "../../core/wire/control.ts";
 import { type Heartbeat, heartbeatBytes, writeHeartbeat } from "../../core/wire/heartbeat.ts";
 import { Kind } from "../../core/wire/message.ts";
