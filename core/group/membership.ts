@@ -227,6 +227,8 @@ export class Membership implements ChangePort {
     const { view } = this.#state;
     if (view.size === 1 && this.#state.leaving) return false;
     if (view.peers.some((peer) => this.#watch.verdict(peer, now) !== undefined)) return true;
+    // One that has promised to somebody waits for the next view, whether or not anybody else does.
+    if (view.peers.some((peer) => peer.wedged && !peer.suspected)) return true;
     return view.leader === view.self && this.#host.candidates().length > 0 && !this.#host.gathering(now);
   }
 

@@ -30,6 +30,8 @@ export class Peer {
   seen = false;
   /** Whether it said that it wants to leave. */
   leaving = false;
+  /** Whether it said that it has promised in a view change. */
+  wedged = false;
   /** Whether it said that it hears no quorum. */
   blocked = false;
   /** Its process has come back as a later life; 0 while that is not so. */

@@ -66,6 +66,7 @@ export class Watch {
     if (peer.beat === 0 && peer === view.leader) this.#repair.hasten(now);
     peer.beat = heartbeat.beat;
     peer.leaving ||= (flags & HeartbeatFlag.leaving) !== 0;
+    peer.wedged = (flags & HeartbeatFlag.wedged) !== 0;
     peer.blocked = (flags & HeartbeatFlag.blocked) !== 0;
     if (heartbeat.echo <= this.#repair.beat) peer.echo = Math.max(peer.echo, heartbeat.echo);
     else this.#state.counters.implausible++;

@@ -18,7 +18,7 @@
  * One object lives as long as one view. All of its state is in one plain record, so that it can be stored, compared and copied.
  */
 import { type Answer, ballotOf, type Proposal, proposerOf, ROUND_MAX, roundOf } from "./proposal.ts";
-import { isChangeQuorum, isSameMember, type Member } from "./view.ts";
+import { isChangeQuorum, isSameMember, type Member, rankIn } from "./view.ts";
 
 /** A message of the view change. */
 export type ChangeMessage =
@@ -283,7 +283,10 @@ export class ViewChange {
       }
     }
     const { decided } = state;
-    if (decided === undefined || state.installed || !this.#port.holds(decided.cut)) return;
+    if (decided === undefined || state.installed) return;
+    // Who is not in the next view delivers nothing more, so it need not hold the cut.
+    const { address, incarnation } = this.#members[this.#self];
+    if (rankIn(decided.members, address, incarnation) >= 0 && !this.#port.holds(decided.cut)) return;
     state.installed = true;
     this.#port.install(decided);
   }
