@@ -29,8 +29,6 @@ import {
 const TRANSFERS_MAX = 8;
 /** How long one that asks for nothing is remembered, in milliseconds. */
 const SILENCE_MS = 10_000;
-/** Shortest time between two snapshots for the same joiner, in milliseconds. */
-const AGAIN_MS = 100;
 /** Most bytes sent in answer to one PULL. */
 const ANSWER_BYTES_MAX = 256 * 1024;
 
@@ -39,7 +37,8 @@ interface Transfer {
   readonly number: number;
   readonly address: Address;
   readonly incarnation: number;
-  readonly startedAt: number;
+  /** Whether the joiner has heard of it. */
+  pulled: boolean;
   heardAt: number;
   snapshot: Uint8Array | undefined;
   stateful: boolean;
@@ -72,6 +71,7 @@ export class Giving {
       return;
     }
     transfer.heardAt = now;
+    if (number !== 0) transfer.pulled = true;
     this.#answer(transfer, offset);
   }
 
@@ -133,10 +133,8 @@ export class Giving {
   #start(address: Address, incarnation: number, now: number): Transfer | undefined {
     for (const transfer of this.#transfers.values()) {
       if (transfer.address !== address) continue;
-      // Its first question may have been repeated: the answer is the same.
-      if (transfer.incarnation === incarnation && !transfer.aborted && now - transfer.startedAt < AGAIN_MS) {
-        return transfer;
-      }
+      // Its first question is repeated until the answer has made its way, however long that is: the answer is the same.
+      if (transfer.incarnation === incarnation && !transfer.aborted && !transfer.pulled) return transfer;
       if (transfer.incarnation > incarnation) return undefined;
       this.#transfers.delete(transfer.number);
     }
@@ -146,7 +144,7 @@ export class Giving {
       number: ++this.#count,
       address,
       incarnation,
-      startedAt: now,
+      pulled: false,
       heardAt: now,
       snapshot: undefined,
       stateful: false,

@@ -17,7 +17,7 @@ import { Random } from "../../core/base/random.ts";
 import { encodeControl, parseControlBytes } from "../../core/wire/control.ts";
 import { Kind, readU64 } from "../../core/wire/message.ts";
 import { PacketReader } from "../../core/wire/packet_reader.ts";
-import { address, type Carried, describe, Table } from "./table.ts";
+import { address, type Carried, type Choices, describe, Table } from "./table.ts";
 
 const test = suite("group/transfer");
 
@@ -83,8 +83,11 @@ test("a view of the tail gives undefined when any field is broken, and when it i
 // ---- damaged on the way ----
 
 /** A group of two with a state, and a third process that joins it while a test looks at what is carried to it. */
-function joining(alter: (carried: Carried, chunks: number) => Uint8Array | undefined): Table {
-  const table = new Table(["a", "b", "c"], { limits: { bundleBytes: 1200 } });
+function joining(
+  alter: (carried: Carried, chunks: number) => Uint8Array | undefined,
+  timing: Choices["timing"] = {},
+): Table {
+  const table = new Table(["a", "b", "c"], { limits: { bundleBytes: 1200 }, timing });
   table.seat("c").dead = true;
   for (const [name, other] of [["a", "b"], ["b", "a"]]) {
     table.restart(name, { seeds: [address(other)], expect: 2 });
@@ -185,6 +188,24 @@ test("a joiner whose giver ends the transfer starts another one", () => {
   });
   joins(table);
   assert.is(aborted, 1);
+});
+
+test("a process joins over a network whose round trip takes longer than its questions are patient", () => {
+  for (const delayMs of [20, 60, 150, 300]) {
+    // What a proposer waits for takes a round trip as well.
+    const table = joining(({ bytes }) => bytes, { collectMs: 1500, changeMs: 5000 });
+    const { carry } = table;
+    const later: { readonly at: number; readonly carried: Carried }[] = [];
+    table.carry = (carried) => void later.push({ at: table.now + delayMs, carried });
+    const isIn = (): boolean => {
+      while (later.length > 0 && later[0].at <= table.now) {
+        carry.call(table, (later.shift() as typeof later[number]).carried);
+      }
+      return table.agree(["a", "b", "c"]);
+    };
+    table.runUntil(`c is in, ${delayMs} ms away`, isIn, 30_000);
+    assert.equal(table.seat("c").values, table.seat("a").values);
+  }
 });
 
 test("a joiner that cannot keep up starts over, and others are not held up by it", () => {
