@@ -31,6 +31,7 @@ export type { OnEvent, OnMessages } from "./core/runtime/inbox.ts";
 export type { OrderName } from "./core/wire/control.ts";
 export type {
   CloseReport,
+  Discovery,
   JoinOptions,
   ReadyOptions,
   StateHandler,
@@ -39,6 +40,7 @@ export type {
 export type { Leadership } from "./core/runtime/leadership.ts";
 export { Receipt, type ReceiptSource } from "./core/runtime/receipt.ts";
 export type { GroupStats } from "./core/runtime/stats.ts";
+export { memoryStore, type Store } from "./core/runtime/store.ts";
 export { Group } from "./core/runtime/group.ts";
 export { join } from "./core/runtime/join.ts";
 export type { SendStatus, Transport, TransportHandler, TransportTraits } from "./core/runtime/transport.ts";

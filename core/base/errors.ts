@@ -32,6 +32,8 @@ export type TuttiErrorCode =
   | "Refused"
   /** A callback of the application threw. The member stops, and what it was handed counts as not taken. */
   | "CallbackFailed"
+  /** What must be on disk cannot be written or read, or is damaged, or belongs to another group. The member stops. */
+  | "StoreFailed"
   /** A newer process with the same name took this member's place. */
   | "Replaced"
   /** An endpoint cannot be bound because something else listens there. */

@@ -20,6 +20,7 @@ import { type Hello, readHeld, readHello, readOut, readPull, readRefusal, readWe
 import type { Membership } from "./membership.ts";
 import type { GroupState } from "./state.ts";
 import type { Taking } from "./taking.ts";
+import type { Voter } from "./voter.ts";
 
 /** How long a greeting counts, in heartbeats. */
 const FRESH_BEATS = 10;
@@ -58,6 +59,7 @@ export class Admission {
   /** Life that others must have to be in one's way: called when this process must start anew. */
   readonly #excluded: () => void;
   readonly #found: () => void;
+  readonly #voter: () => Voter | undefined;
   /** Those who greeted, by address. */
   readonly #strangers = new Map<Address, Stranger>();
   /** Those who are connected only because they asked for it, and since when nothing came of it. */
@@ -65,6 +67,8 @@ export class Admission {
   readonly #founders: readonly Address[];
   /** Members of the last view of a life that is over. */
   #contacts: readonly Address[] = [];
+  /** Found by other means than the configuration. */
+  readonly #discovered: Set<Address> = new Set();
   #helloAt = 0;
   #helloMs: number;
 
@@ -73,7 +77,11 @@ export class Admission {
     membership: Membership,
     taking: Taking,
     giving: Giving,
-    host: { readonly excluded: () => void; readonly found: () => void },
+    host: {
+      readonly excluded: () => void;
+      readonly found: () => void;
+      readonly voter: () => Voter | undefined;
+    },
   ) {
     this.#state = state;
     this.#membership = membership;
@@ -81,6 +89,7 @@ export class Admission {
     this.#giving = giving;
     this.#excluded = host.excluded;
     this.#found = host.found;
+    this.#voter = host.voter;
     const { config } = state;
     this.#helloMs = config.timing.helloMs;
     this.#founders = config.expect === 0
@@ -102,6 +111,15 @@ export class Admission {
     if (this.#idle.has(address) || this.#idle.size >= STRANGERS_MAX) return;
     this.#idle.set(address, now);
     this.#state.reach(address, true);
+  }
+
+  /** Another address at which a member may be. */
+  discovered(address: Address, now: number): void {
+    if (address === this.#state.config.address || this.#isContact(address)) return;
+    if (this.#discovered.size >= STRANGERS_MAX) return;
+    this.#discovered.add(address);
+    this.#state.reach(address, true);
+    this.reachable(now);
   }
 
   /** There is a path to somebody: worth a greeting, if this process has reason to greet. */
@@ -201,6 +219,13 @@ export class Admission {
           } else counters.unknownSender++;
           break;
         }
+        case Kind.install: {
+          const view = this.#state.roster?.view ?? this.#taking.known;
+          if (this.#state.phase === "joining" && view?.number === reader.a - 1) {
+            this.#taking.install(reader, view, now);
+          }
+          break;
+        }
         case Kind.chunk:
           if (this.#state.phase === "joining") this.#taking.chunk(reader, now);
           break;
@@ -272,6 +297,7 @@ export class Admission {
         founders: [...this.#founders],
         view: view?.number ?? 0,
         lineage: view?.lineage ?? 0,
+        voter: phase === "joining" ? this.#voter()?.incarnation ?? 0 : 0,
         ready: phase === "joining" ? this.#taking.ready : 0,
       } satisfies Hello,
     );
@@ -279,6 +305,7 @@ export class Admission {
     const addresses = new Set([
       ...config.seeds,
       ...this.#contacts,
+      ...this.#discovered,
       ...known?.members.map(({ address }) => address) ?? [],
     ]);
     for (const address of addresses) {
@@ -310,6 +337,7 @@ export class Admission {
     const peer = roster.at(hello.address);
     if (peer !== undefined && peer.incarnation < hello.incarnation && peer !== roster.self) {
       peer.successor = hello.incarnation;
+      if (hello.voter === peer.incarnation) peer.votesAt = now;
     }
     const stranger = this.#strangers.get(hello.address);
     if (stranger?.answeredAt !== undefined && now - stranger.answeredAt < ANSWER_MS) return;
@@ -478,7 +506,7 @@ export class Admission {
   }
 
   #isContact(address: Address): boolean {
-    return this.#state.config.seeds.includes(address) || this.#contacts.includes(address);
+    return this.#state.config.seeds.includes(address) || this.#contacts.includes(address) || this.#discovered.has(address);
   }
 
   #isFresh(stranger: Stranger, now: number): boolean {

@@ -25,7 +25,14 @@ export function writeChange(writer: PacketWriter, message: ChangeMessage, number
     case "busy":
       return write(writer, Kind.busy, message.ballot, message.promised, NONE);
     case "accept":
-      return write(writer, Kind.accept, message.ballot, number, encodeProposal(message.proposal));
+      return write(
+        writer,
+        Kind.accept,
+        message.ballot,
+        number,
+        encodeProposal(message.proposal),
+        message.held ? 1 : 0,
+      );
     case "accepted":
       return write(writer, Kind.accepted, message.ballot, number, NONE);
     case "install":
@@ -38,8 +45,15 @@ export function writeCut(writer: PacketWriter, ballot: number, proposal: Proposa
   return write(writer, Kind.cut, ballot, proposal.number, encodeProposal(proposal));
 }
 
-function write(writer: PacketWriter, kind: Kind, a: number, b: number, body: Uint8Array): Uint8Array {
-  const offset = writer.begin(kind, 0, 0, body.length, a, b);
+function write(
+  writer: PacketWriter,
+  kind: Kind,
+  a: number,
+  b: number,
+  body: Uint8Array,
+  flags: number = 0,
+): Uint8Array {
+  const offset = writer.begin(kind, flags, 0, body.length, a, b);
   writer.bytes.set(body, offset);
   return writer.take();
 }
@@ -72,7 +86,7 @@ export function readChange(
       return { kind: "accepted", ballot: a };
     case Kind.accept: {
       const proposal = readNext(reader, number, lineage, size);
-      return proposal === undefined ? undefined : { kind: "accept", ballot: a, proposal };
+      return proposal === undefined ? undefined : { kind: "accept", ballot: a, proposal, held: reader.flags === 1 };
     }
     case Kind.promise: {
       const answer: Answer | undefined = readAnswer(parseControl(reader), size);

@@ -97,6 +97,8 @@ export interface GroupConfig {
   readonly limits: Limits;
   /** Times. */
   readonly timing: Timing;
+  /** What a former life of this process promised, as it was stored; `undefined` for nothing. */
+  readonly record?: Uint8Array;
   /** Largest packet of the transport, in bytes. */
   readonly packetBytesMax: number;
   /** Seed of the random back-off. */

@@ -40,6 +40,8 @@ export interface Hello {
   readonly view: number;
   /** Lineage of its view; 0 if it has none. */
   readonly lineage: number;
+  /** The former life that it votes for; 0 for none. */
+  readonly voter: number;
   /** If it has no view: number of the view with whose messages it has caught up, 0 for none. */
   readonly ready: number;
 }
@@ -93,7 +95,7 @@ export interface Pull {
 /** Reads a HELLO. */
 export function readHello(map: ControlMap | undefined): Hello | undefined {
   if (map === undefined) return undefined;
-  const { group, name, address, incarnation, order, election, founders, view, lineage, ready } = map;
+  const { group, name, address, incarnation, order, election, founders, view, lineage, ready, voter } = map;
   const { windowMessages, windowBytes, messageBytesMax } = map;
   if (!isName(group, GROUP_BYTES_MAX) || !isName(name, NAME_BYTES_MAX) || !isAddress(address)) {
     return undefined;
@@ -105,7 +107,7 @@ export function readHello(map: ControlMap | undefined): Hello | undefined {
   if (!isCount(windowMessages) || windowMessages === 0 || !isCount(windowBytes) || windowBytes === 0) {
     return undefined;
   }
-  if (!isCount(messageBytesMax) || (view === 0) !== (lineage === 0)) return undefined;
+  if (!isCount(voter) || !isCount(messageBytesMax) || (view === 0) !== (lineage === 0)) return undefined;
   if (!Array.isArray(founders) || founders.length > MEMBERS_MAX || !founders.every(isAddress)) {
     return undefined;
   }
@@ -122,6 +124,7 @@ export function readHello(map: ControlMap | undefined): Hello | undefined {
     founders,
     view,
     lineage,
+    voter,
     ready,
   };
 }

@@ -10,6 +10,8 @@
  * integrity, FIFO without gaps, causal order where configured; at most one leader for each view.
  */
 import { copyBytes } from "../base/bytes.ts";
+import { TuttiError } from "../base/errors.ts";
+import { type BallotRecord, readRecord } from "../membership/ballot_record.ts";
 import type { Address } from "../base/ids.ts";
 import type { Departure } from "../membership/view.ts";
 import { lineageKey } from "../wire/packet_writer.ts";
@@ -32,6 +34,7 @@ import { Repair } from "./repair.ts";
 import type { Peer, Roster } from "./roster.ts";
 import { EVERYBODY, EVERYBODY_NOW, GroupState } from "./state.ts";
 import { Taking } from "./taking.ts";
+import { Voter } from "./voter.ts";
 import { Watch } from "./watch.ts";
 
 /** One member of a group. */
@@ -52,6 +55,9 @@ export class GroupMachine {
   readonly taking: Taking;
   /** Greetings. */
   readonly admission: Admission;
+
+  /** Votes for a former life, until this process is a member again. */
+  voter: Voter | undefined = undefined;
 
   readonly #reader = new PacketReader();
   #openFirst = 0;
@@ -87,6 +93,7 @@ export class GroupMachine {
           this.#now,
         );
         this.giving.installed(view, bases, this.#now);
+        this.voter = undefined;
         this.#markedStable = state.own.stable;
       },
       excluded: (reason, through) => this.#excluded(reason, through),
@@ -95,8 +102,10 @@ export class GroupMachine {
     this.admission = new Admission(state, this.membership, this.taking, this.giving, {
       excluded: () => this.#excluded(undefined, undefined),
       found: () => this.membership.found(this.#now),
+      voter: () => this.voter,
     });
     this.admission.start();
+    if (config.record !== undefined) this.voter = new Voter(state, checkRecord(config.record, config.group));
   }
 
   /** Bytes of a message on the wire beyond its payload, dependencies aside. */
@@ -157,6 +166,10 @@ export class GroupMachine {
       else this.admission.receive(reader, now);
       return;
     }
+    if (phase === "joining" && this.voter?.concerns(reader) === true) {
+      this.voter.receive(reader);
+      reader.rewind();
+    }
     if (phase === "leaving") return this.#receiveAfterwards(reader, now);
     if (this.#receiveOfArchive(reader, now)) return;
     if (phase === "joining") this.#receiveOnTheWay(reader, bytes, now);
@@ -197,6 +210,12 @@ export class GroupMachine {
   stranger(address: Address, now: number): void {
     this.#now = now;
     if (this.state.phase !== "over") this.admission.stranger(address, now);
+  }
+
+  /** Somebody may be a member at an address: this process greets it if it looks for a group. */
+  discovered(address: Address, now: number): void {
+    this.#now = now;
+    if (this.state.phase !== "over") this.admission.discovered(address, now);
   }
 
   /** Does what has become due. */
@@ -333,6 +352,10 @@ export class GroupMachine {
       return;
     }
     const sender = view.members[reader.relayRank];
+    if (reader.relayed && reader.relayRank === OBSERVER_RANK) {
+      if (roster?.number === reader.viewNumber) this.#receiveData(reader, roster, bytes, now);
+      return;
+    }
     if (sender === undefined || (!reader.relayed && sender.incarnation !== reader.incarnation)) {
       counters.unknownSender++;
       return;
@@ -352,10 +375,11 @@ export class GroupMachine {
   #receiveInView(reader: PacketReader, bytes: Uint8Array, roster: Roster, now: number): void {
     const { counters } = this.state;
     const peer = roster.peers[reader.relayRank];
-    if (reader.relayRank === OBSERVER_RANK) return this.#receiveNak(reader);
+    if (reader.relayRank === OBSERVER_RANK && !reader.relayed) return this.#receiveNak(reader);
     if (reader.relayed) {
       // The relaying member's own life is not in the packet, so it proves nothing about that member being up.
-      if (peer === undefined || peer === roster.self || reader.rank === roster.rank) counters.unknownSender++;
+      const known = reader.relayRank === OBSERVER_RANK || (peer !== undefined && peer !== roster.self);
+      if (!known || reader.rank === roster.rank) counters.unknownSender++;
       else this.#receiveData(reader, roster, bytes, now);
       return;
     }
@@ -386,7 +410,7 @@ export class GroupMachine {
   #receiveOfArchive(reader: PacketReader, now: number): boolean {
     const { archive } = this.membership;
     const { roster, counters } = this.state;
-    if (archive === undefined || archive.roster.self === undefined) return false;
+    if (archive === undefined) return false;
     const { number, lineage } = archive.roster.view;
     if (reader.viewNumber !== number || roster?.number === number || reader.lineageKey !== lineageKey(lineage)) {
       return false;
@@ -578,4 +602,16 @@ export class GroupMachine {
     counters.acksSent++;
     stream.acknowledged(now);
   }
+}
+
+/** A record as it was stored; damage, and another group's, are errors, never "nothing" (W15, H67). */
+function checkRecord(bytes: Uint8Array, group: string): BallotRecord {
+  const record = readRecord(bytes);
+  if (record === undefined) {
+    throw new TuttiError("StoreFailed", "Cannot join: what is in the store is damaged; restore it, or use an empty one");
+  }
+  if (record.group !== group) {
+    throw new TuttiError("StoreFailed", `Cannot join: the store is that of group ${record.group}, not ${group}`);
+  }
+  return record;
 }

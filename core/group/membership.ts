@@ -4,9 +4,10 @@
  * The agreement itself is in membership/view_change.ts; what starts it may be wrong at any time without harm.
  */
 import { invariant } from "../base/errors.ts";
-import { compareNatural, type Incarnation } from "../base/ids.ts";
+import { type Address, compareNatural, type Incarnation } from "../base/ids.ts";
 import { type Election, makeElection, nextLeader } from "../election/mod.ts";
-import type { Answer, Proposal } from "../membership/proposal.ts";
+import { encodeRecord } from "../membership/ballot_record.ts";
+import { type Answer, type Proposal, proposalMap } from "../membership/proposal.ts";
 import { type ChangeMessage, type ChangePort, ViewChange } from "../membership/view_change.ts";
 import {
   type Departure,
@@ -17,6 +18,7 @@ import {
   type View,
 } from "../membership/view.ts";
 import type { Progress } from "../multicast/send_stream.ts";
+import { encodeControl } from "../wire/control.ts";
 import { Kind } from "../wire/message.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
 import type { Archive } from "./archive.ts";
@@ -172,20 +174,24 @@ export class Membership implements ChangePort {
   remind(rank: number, now: number): void {
     const { archive } = this;
     const peer = archive?.roster.peers[rank];
-    if (archive === undefined || archive.roster.self === undefined || peer === undefined) return;
+    if (archive === undefined || peer === undefined) return;
     if (now - (this.#remindedAt.get(rank) ?? -Infinity) < REMIND_MS) return;
     this.#remindedAt.set(rank, now);
     this.sendView(peer.address);
   }
 
-  /** Sends the present view to an address, labelled with the view before. */
-  sendView(address: string): void {
+  /** Sends the present view to an address, labelled with the view before, by one that was in it. */
+  sendView(address: Address): void {
     const { archive } = this;
-    if (archive === undefined || archive.roster.self === undefined) return;
-    const { unicast, identity } = this.#state;
-    unicast.identify(archive.identity);
+    if (archive === undefined) return;
+    const { unicast, identity, config } = this.#state;
     const { proposal } = archive;
     this.#count(1);
+    if (archive.roster.self === undefined) { // it joined with this view
+      const body = encodeControl({ ...proposalMap(proposal), from: config.address });
+      return this.#state.sendOutside(address, Kind.install, 0, proposal.number, 0, body);
+    }
+    unicast.identify(archive.identity);
     this.#state.send(address, writeChange(unicast, { kind: "install", proposal }, proposal.number));
     unicast.identify(identity);
   }
@@ -359,7 +365,19 @@ export class Membership implements ChangePort {
   }
 
   /** @inheritdoc */
-  persist(): void {}
+  persist(): void {
+    const { config, view } = this.#state;
+    const { promised, accepted } = this.change?.state ?? { promised: 0, accepted: undefined };
+    this.#state.record = encodeRecord({
+      group: config.group,
+      lineage: view.view.lineage,
+      number: view.number,
+      members: view.view.members,
+      rank: view.rank,
+      promised,
+      accepted,
+    });
+  }
 
   /** @inheritdoc */
   install(proposal: Proposal): void {
@@ -472,6 +490,7 @@ export class Membership implements ChangePort {
       send: (to, kind, round, candidate) => this.#sendElection(to, kind, round, candidate),
     }, { electionMs: state.config.timing.electionMs });
     this.#electionTold = true;
+    this.persist();
     this.#watch.entered();
     this.#repair.hasten(this.#now);
   }

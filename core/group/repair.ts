@@ -17,7 +17,7 @@ import {
   type Holding,
   writeHeartbeat,
 } from "../wire/heartbeat.ts";
-import { NAK_RANGES_MAX } from "../wire/limits.ts";
+import { NAK_RANGES_MAX, OBSERVER_RANK } from "../wire/limits.ts";
 import { Kind } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import type { Archive } from "./archive.ts";
@@ -252,7 +252,7 @@ export class Repair {
       viewNumber: roster.number,
       incarnation: origin.incarnation,
       rank: origin.rank,
-      ...(own ? {} : { relayRank: roster.rank }),
+      ...(own ? {} : { relayRank: roster.rank < 0 ? OBSERVER_RANK : roster.rank }),
     });
     const count = this.serve(store, pairs, address, limit);
     state.unicast.identify(state.identity);

@@ -34,6 +34,8 @@ export class Peer {
   wedged = false;
   /** Whether it said that it hears no quorum. */
   blocked = false;
+  /** When its process, in a later life, last said that it votes for this one; `-Infinity` for never. */
+  votesAt: number = -Infinity;
   /** Its process has come back as a later life; 0 while that is not so. */
   successor = 0;
   /** The number of its last heartbeat. */

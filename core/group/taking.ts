@@ -170,7 +170,7 @@ export class Taking {
     if (this.#confirmedBallot === reader.a && this.#state.roster?.number === view.number) this.#confirm();
   }
 
-  /** An INSTALL arrived, from a member of the view before. */
+  /** An INSTALL arrived, from a member of the view before, or from one that has joined with the view. */
   install(reader: PacketReader, view: View, now: number): void {
     const proposal = readNext(reader, view.number, view.lineage, view.members.length);
     if (proposal === undefined) {

@@ -19,6 +19,8 @@ import type { GroupState } from "./state.ts";
 
 /** Own heartbeats whose time is remembered. */
 const BEATS_MAX = 256;
+/** How long a sign of life of a voter counts, in milliseconds. */
+const VOTES_MS = 3000;
 /** Part of `suspectMinMs` for which leadership is sure. */
 const LEASE_PART = 0.75;
 
@@ -98,7 +100,7 @@ export class Watch {
       this.#repair.hasten(now);
     }
     this.#findSlow(now);
-    this.#findBlocked();
+    this.#findBlocked(now);
     if (this.#repair.isDue(now)) this.heartbeat(now);
   }
 
@@ -227,10 +229,11 @@ export class Watch {
     }
   }
 
-  #findBlocked(): void {
+  #findBlocked(now: number): void {
     const { view, own } = this.#state;
     const available = this.available();
-    const blocked = !isChangeQuorum(view.size, available);
+    const voters = view.peers.filter((peer) => peer.over && now - peer.votesAt < VOTES_MS).map(({ rank }) => rank);
+    const blocked = !isChangeQuorum(view.size, [...available, ...voters]);
     this.#state.blocked = blocked;
     if (blocked === this.#blockedTold) return;
     this.#blockedTold = blocked;

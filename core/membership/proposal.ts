@@ -70,7 +70,8 @@ export function memberMaps(members: readonly Member[]): unknown[] {
   ]);
 }
 
-function proposalMap({ number, lineage, members, leader, cut, departed }: Proposal): object {
+/** A proposal, as plain data. */
+export function proposalMap({ number, lineage, members, leader, cut, departed }: Proposal): object {
   return {
     number,
     lineage,

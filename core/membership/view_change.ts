@@ -25,7 +25,13 @@ export type ChangeMessage =
   | { readonly kind: "prepare"; readonly ballot: number }
   | { readonly kind: "promise"; readonly ballot: number; readonly answer: Answer }
   | { readonly kind: "busy"; readonly ballot: number; readonly promised: number }
-  | { readonly kind: "accept"; readonly ballot: number; readonly proposal: Proposal }
+  | {
+    readonly kind: "accept";
+    readonly ballot: number;
+    readonly proposal: Proposal;
+    /** Whether a quorum of the proposed view is known to hold the cut. */
+    readonly held: boolean;
+  }
   | { readonly kind: "accepted"; readonly ballot: number }
   | { readonly kind: "install"; readonly proposal: Proposal };
 
@@ -321,14 +327,19 @@ export class ViewChange {
     if (state.proposal === undefined || state.phase === "idle") return;
     if (this.unconfirmed.length > 0) this.#port.confirm(state.ballot, state.proposal);
     if (state.phase !== "accepting") return;
-    const accept = { kind: "accept", ballot: state.ballot, proposal: state.proposal } as const;
+    const accept = { kind: "accept", ballot: state.ballot, proposal: state.proposal, held: this.isHeld() } as const;
     for (const rank of silent(state.acceptors)) this.#port.send(rank, accept);
   }
 
   /** As a proposer: enough have accepted, in this one ballot, and enough of the next view hold the cut. */
   isDecided(): boolean {
+    return this.isQuorum(this.state.acceptors) && this.isHeld();
+  }
+
+  /** As a proposer: whether a quorum of the proposed view is known to hold the cut. */
+  isHeld(): boolean {
     const { acceptors, proposal, confirmed } = this.state;
-    if (proposal === undefined || !this.isQuorum(acceptors)) return false;
+    if (proposal === undefined) return false;
     const holders: number[] = [];
     proposal.members.forEach((member, rank) => {
       const present = this.#members.findIndex((other) => isSameMember(other, member));
@@ -369,7 +380,7 @@ export class ViewChange {
     const { ballot, proposal } = state;
     if (proposal === undefined) return;
     state.phase = "accepting";
-    this.#port.multicast({ kind: "accept", ballot, proposal });
+    this.#port.multicast({ kind: "accept", ballot, proposal, held: false });
     this.#take(ballot, proposal);
   }
 

@@ -22,6 +22,8 @@ export interface DriverSink {
   outputs(outputs: GroupOutput[], streams: (ReceiveStream | undefined)[]): void;
   /** The stable sequence, or anything else that waiting sends depend on, may have changed. */
   progress(): void;
+  /** Puts a record on disk; calls back once it is there, or with what went wrong. Left out: there is no disk. */
+  persist?(record: Uint8Array, done: (error?: unknown) => void): void;
   /** This member has left: what was put out before is on its way. */
   left(): void;
   /** The machine cannot go on. Called once. */
@@ -39,6 +41,8 @@ export class Driver implements TransportHandler {
   /** Multicast packets that the transport had no room for. */
   #backlog: Uint8Array[] = [];
   #turnDue = false;
+  /** Records on their way to the disk. */
+  #saving = 0;
   #cancelTimer: (() => void) | undefined = undefined;
   #timerAt = Infinity;
   #stopped = false;
@@ -112,17 +116,34 @@ export class Driver implements TransportHandler {
     if (this.#stopped) return;
     this.#guard(() => {
       let next = this.#machine.flush(this.#environment.now());
-      this.#transmit();
+      this.#persist();
+      if (this.#saving === 0) this.#transmit();
       this.#sink.progress();
       if (this.deadlines.next < next) next = this.deadlines.next;
       this.#arm(next);
-      this.#deliver();
+      if (this.#saving === 0) this.#deliver();
     });
     if (this.#machine.state.phase === "over") this.#sink.left();
     if (this.#machine.state.fatal !== "") {
       const why = this.#machine.state.fatal;
       this.#fail(new TuttiError("Replaced", `Cannot go on: ${why}; start this member again`));
     }
+  }
+
+  /** What was promised is on disk before anybody, the application included, hears of it. */
+  #persist(): void {
+    const { state } = this.#machine;
+    const { record } = state;
+    state.record = undefined;
+    if (record === undefined || this.#sink.persist === undefined) return;
+    this.#saving++;
+    this.#sink.persist(record, (error) => {
+      this.#saving--;
+      if (error !== undefined) {
+        const text = `Cannot go on: the store failed: ${String(error)}; mend it and join again`;
+        this.#fail(new TuttiError("StoreFailed", text, { cause: error }));
+      } else if (this.#saving === 0) this.wake();
+    });
   }
 
   #transmit(): void {

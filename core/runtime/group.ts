@@ -30,6 +30,7 @@ import {
 import type { Receipt } from "./receipt.ts";
 import { Sender } from "./sender.ts";
 import type { GroupStats } from "./stats.ts";
+import type { Store } from "./store.ts";
 import type { TraceLine } from "./trace.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
 import { Waits } from "./waits.ts";
@@ -55,6 +56,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   readonly #sender: Sender;
   readonly #leadership: LeadershipHolder;
   readonly #state: StateHandler | undefined;
+  readonly #store: Store | undefined;
+  #stopDiscovery: () => void = () => {};
   readonly #readies = new Waits<
     { readonly check: () => boolean; readonly accept: () => void; readonly all: boolean }
   >();
@@ -77,6 +80,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     this.name = config.name;
     this.address = config.address;
     this.#state = options.state;
+    this.#store = options.store;
     this.#transport = options.transport;
     this.#environment = environment;
     this.#trace = options.trace;
@@ -93,6 +97,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     this.#leadership = new LeadershipHolder(this.#machine, this.#driver, environment);
     connect(this.#driver);
     this.#driver.start();
+    this.#discover(options);
   }
 
   /** Number of this member's present life: a member that was evicted comes back with a higher one. */
@@ -261,6 +266,20 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     await this.close();
   }
 
+  /** Looks for members besides the peers. */
+  #discover({ discovery, transport }: JoinOptions): void {
+    if (discovery === undefined) return;
+    this.#stopDiscovery = discovery.start((found) => {
+      if (this.#closing !== undefined) return;
+      try {
+        this.#machine.discovered(transport.canonical(found), this.#environment.now());
+        this.#driver.wake();
+      } catch {
+        // What is no address of this transport is somebody else's.
+      }
+    }, this.address);
+  }
+
   async #close(wait: number): Promise<CloseReport> {
     const started = this.#environment.now();
     const { state } = this.#machine;
@@ -268,6 +287,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       "Closed",
       `Cannot go on: ${this.name} has left the group; the fate of what was not confirmed is unknown`,
     );
+    this.#stopDiscovery();
     this.#sender.stopSending(error);
     this.#readies.rejectAll(error);
     // This application takes nothing more, so it need not confirm its own messages.
@@ -359,9 +379,20 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
         this.#inbox.outputs(outputs, streams);
       },
       progress: () => this.#progress(),
+      ...(this.#store === undefined ? {} : { persist: (record, done) => this.#persist(record, done) }),
       left: () => this.#left(),
       failed: (error) => this.#fail(error),
     };
+  }
+
+  #persist(record: Uint8Array, done: (error?: unknown) => void): void {
+    try {
+      const result = this.#store?.save(record);
+      if (typeof result?.then === "function") Promise.resolve(result).then(() => done(), (error) => done(error ?? "unknown"));
+      else done();
+    } catch (error) {
+      done(error ?? "unknown");
+    }
   }
 
   /** Some events concern this object before they reach the application. */

@@ -64,6 +64,7 @@ export async function join(options: JoinOptions): Promise<Group> {
     stranger: (peer) => driver?.stranger?.(peer),
   });
   try {
+    const record = await options.store?.load();
     const seeds = [...new Set(peers)].filter((peer) => peer !== address);
     const { packetBytesMax } = transport.traits;
     const memberCount = Math.max(MEMBERS_LEAST, seeds.length + 1);
@@ -87,6 +88,7 @@ export async function join(options: JoinOptions): Promise<Group> {
       order: options.order ?? "fifo",
       limits: { ...limits, messageBytesMax: Math.min(limits.messageBytesMax, roomBytes) },
       timing,
+      ...(record === undefined ? {} : { record }),
       packetBytesMax,
       seed: newIncarnation(),
     };

@@ -1,6 +1,8 @@
 /** Options of the public calls, and their checks. */
 import { TuttiError } from "../base/errors.ts";
 import type { Limits, Timing } from "../group/config.ts";
+import type { Address } from "../base/ids.ts";
+import type { Store } from "./store.ts";
 import type { TraceLine } from "./trace.ts";
 import type { OrderName } from "../wire/control.ts";
 import type { ElectionName } from "../election/mod.ts";
@@ -33,6 +35,10 @@ export interface JoinOptions {
   readonly onEvent?: OnEvent;
   /** The application's state, for members that join later. Without it they get the messages from when they join. */
   readonly state?: StateHandler;
+  /** Where this member keeps what it must not forget over a restart. Without it a restarted process is a stranger. */
+  readonly store?: Store;
+  /** Finds processes that may be members, besides `peers`. */
+  readonly discovery?: Discovery;
   /** Bounds that differ from the defaults. */
   readonly limits?: Partial<Limits>;
   /** Times that differ from the defaults. */
@@ -57,6 +63,18 @@ export interface StateHandler {
    * @param snapshot What `snapshot` gave at another member.
    */
   restore(snapshot: Uint8Array): void | PromiseLike<void>;
+}
+
+/** A way to find members: a beacon, a name service, a file. */
+export interface Discovery {
+  /**
+   * Starts to look, and goes on until stopped.
+   *
+   * @param found To be called with the address of each process that may be a member; again for the same one does no harm.
+   * @param own This process's own address, for others to find.
+   * @returns Stops looking.
+   */
+  start(found: (address: string) => void, own: Address): () => void;
 }
 
 /** How long to wait, and for what to stop waiting. */
@@ -94,6 +112,8 @@ const JOIN_OPTIONS: Record<keyof JoinOptions, string> = {
   onMessages: "function",
   onEvent: "function",
   state: "object",
+  store: "object",
+  discovery: "object",
   limits: "object",
   timing: "object",
   trace: "function",
@@ -128,6 +148,13 @@ export function checkJoinOptions(options: JoinOptions): void {
   const { state } = options;
   if (state !== undefined && (typeof state.snapshot !== "function" || typeof state.restore !== "function")) {
     refuse("the option state lacks snapshot or restore");
+  }
+  const { store, discovery } = options;
+  if (store !== undefined && (typeof store.load !== "function" || typeof store.save !== "function")) {
+    refuse("the option store lacks load or save");
+  }
+  if (discovery !== undefined && typeof discovery.start !== "function") {
+    refuse("the option discovery lacks start");
   }
   if (typeof options.transport.open !== "function" || typeof options.transport.canonical !== "function") {
     refuse("the option transport is not a transport; pass for example zeromq({ listen })");

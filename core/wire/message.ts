@@ -49,7 +49,7 @@ export const Kind = {
   promise: 10,
   /** To a proposer: a higher ballot was promised. a: its ballot, b: the ballot promised. */
   busy: 11,
-  /** To all. a: ballot, b: number of the view to come. Body: the proposal (CBOR). */
+  /** To all. flags: 1 if a quorum holds the cut. a: ballot, b: number of the view to come. Body: the proposal (CBOR). */
   accept: 12,
   /** To a proposer. a: ballot, b: number of the view to come. */
   accepted: 13,

@@ -1,0 +1,57 @@
+/**
+ * What a member must not forget over a restart: which view it was in, and what it promised and accepted for the next one. A
+ * process that comes back with it votes for its former life, and so cannot contradict it; it joins as a new life all the same.
+ */
+import { GROUP_BYTES_MAX, isName } from "../base/ids.ts";
+import { encodeControl, isCount, isMap, parseControlBytes } from "../wire/control.ts";
+import { memberMaps, type Proposal, proposalMap, readMembers, readProposal } from "./proposal.ts";
+import type { Member } from "./view.ts";
+
+/** What is kept on disk. */
+export interface BallotRecord {
+  /** Name of the group. */
+  readonly group: string;
+  /** Lineage of the view. */
+  readonly lineage: number;
+  /** Number of the view. */
+  readonly number: number;
+  /** Members of the view. */
+  readonly members: readonly Member[];
+  /** Own rank in it. */
+  readonly rank: number;
+  /** Highest ballot promised for the next view; 0 for none. */
+  readonly promised: number;
+  /** What was accepted for the next view, if anything. */
+  readonly accepted: { readonly ballot: number; readonly proposal: Proposal } | undefined;
+}
+
+/** Encodes a record. */
+export function encodeRecord(record: BallotRecord): Uint8Array {
+  const { group, lineage, number, members, rank, promised, accepted } = record;
+  return encodeControl({
+    group,
+    lineage,
+    number,
+    members: memberMaps(members),
+    rank,
+    promised,
+    ...(accepted === undefined ? {} : { ballot: accepted.ballot, proposal: proposalMap(accepted.proposal) }),
+  });
+}
+
+/** Reads a record; `undefined` when it is damaged. */
+export function readRecord(bytes: Uint8Array): BallotRecord | undefined {
+  const map = parseControlBytes(bytes);
+  if (map === undefined) return undefined;
+  const { group, lineage, number, rank, promised, ballot } = map;
+  const members = readMembers(map.members);
+  if (!isName(group, GROUP_BYTES_MAX) || !isCount(lineage) || lineage === 0 || !isCount(number) || number === 0) {
+    return undefined;
+  }
+  if (members === undefined || !isCount(rank) || rank >= members.length || !isCount(promised)) return undefined;
+  const common = { group, lineage, number, members, rank, promised };
+  if (ballot === undefined && map.proposal === undefined) return { ...common, accepted: undefined };
+  const proposal = isMap(map.proposal) ? readProposal(map.proposal, members.length) : undefined;
+  if (!isCount(ballot) || ballot === 0 || proposal?.number !== number + 1) return undefined;
+  return { ...common, accepted: { ballot, proposal } };
+}
