@@ -52,6 +52,7 @@ export function helloOf(table: Table, name: string, fields: Partial<Hello> = {})
     view: 0,
     lineage: 0,
     ready: 0,
+    voter: 0,
     ...fields,
   };
 }

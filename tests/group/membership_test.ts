@@ -302,24 +302,6 @@ test("all members leave, one after the other and all at once", () => {
   }
 });
 
-test("the junior of two goes on when the senior leaves, whichever one of its last packets is lost", () => {
-  for (let lost = 0; lost < 12; lost++) {
-    const table = connected(["a", "b"], SOON);
-    let carried = 0;
-    const { carry } = table;
-    table.carry = (packet) => {
-      if (packet.from !== "a" || carried++ !== lost) carry.call(table, packet);
-    };
-    table.seat("a").machine.leave(table.now);
-    table.turn("a");
-    table.runUntil(
-      `b goes on, packet ${lost} of a lost`,
-      () => table.seat("b").members.join() === "b",
-      10_000,
-    );
-  }
-});
-
 // ---- eviction ----
 
 test("a member that crashes is suspected and then evicted, the leader as well", () => {
@@ -432,15 +414,6 @@ test("a partition that heals before anybody is suspected costs nothing", () => {
   assert.ok(table.agree(ALL));
   assert.equal(table.seat("a").views, []);
   assert.equal(table.seat("a").values, ["late"]);
-});
-
-test("of two that do not hear each other the junior goes, when the others hear both", () => {
-  const table = connected(ALL, { timing: { suspectMinMs: 500, suspectMaxMs: 2000, confirmMs: 3000 } });
-  table.cut.add("b>c");
-  table.cut.add("c>b");
-  table.runUntil("the junior is out", () => reason(table.seat("a"), "c") !== undefined, 10_000);
-  assert.is(reason(table.seat("a"), "c"), "crashed");
-  assert.is(reason(table.seat("a"), "b"), undefined);
 });
 
 test("a member that missed the install learns of the view from the others", () => {

@@ -272,6 +272,7 @@ function greetingOf(group: string, address: string, groupKey: number): Uint8Arra
     view: 0,
     lineage: 0,
     ready: 0,
+    voter: 0,
   });
   const writer = new PacketWriter({ groupKey, viewNumber: 0, lineage: 0, incarnation, rank: 0 }, 10_000);
   const offset = writer.begin(Kind.hello, 0, 0, body.length, incarnation, 1);
