@@ -192,6 +192,7 @@ export class Admission {
           sound = welcome !== undefined;
           if (welcome?.incarnation === this.#state.incarnation) {
             this.#welcome(welcome.from, welcome.view, now);
+            if (welcome.blocked) this.#tellWaiting(welcome.view);
           }
           break;
         }
@@ -402,6 +403,7 @@ export class Admission {
       lineage,
       members: memberMaps(members),
       leader,
+      blocked: this.#state.blocked,
     });
     this.#state.sendOutside(hello.address, Kind.welcome, 0, number, 0, body);
   }
@@ -416,6 +418,12 @@ export class Admission {
     }
     this.#taking.welcome(view, now);
     if (this.#taking.known !== known) this.reachable(now);
+  }
+
+  /** The group exists, and cannot let anybody in. */
+  #tellWaiting({ number, members }: View): void {
+    const names = members.map(({ name }) => name).join(", ");
+    this.#state.warn("no-quorum", `the group waits for a quorum of view ${number} (${names}): until then nobody can join`);
   }
 
   #refused(reader: PacketReader): boolean {

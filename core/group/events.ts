@@ -168,6 +168,7 @@ export interface WarningEvent {
     | "foreign-version"
     | "undecodable"
     | "transfer"
+    | "no-quorum"
     | "another-group"
     | "clock"
     | "transport";

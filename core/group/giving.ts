@@ -104,7 +104,7 @@ export class Giving {
       const { address, incarnation } = transfer;
       if (view.members.some((member) => member.address === address && member.incarnation === incarnation)) {
         this.#transfers.delete(transfer.number);
-      } else this.#append(transfer, encodeViewEntry({ view, bases }));
+      } else this.#append(transfer, encodeViewEntry({ view, bases, lamport: this.#state.clock.time }));
     }
     this.tick(now);
   }
@@ -158,7 +158,11 @@ export class Giving {
     const { view } = this.#state;
     this.#append(
       transfer,
-      encodeViewEntry({ view: view.view, bases: view.streams.map(({ released }) => released) }),
+      encodeViewEntry({
+        view: view.view,
+        bases: view.streams.map(({ released }) => released),
+        lamport: this.#state.clock.time,
+      }),
     );
     this.#state.tell({ type: "snapshot", transfer: transfer.number });
     this.tick(now);
@@ -207,19 +211,19 @@ export class Giving {
     const end = Math.min(total, at + ANSWER_BYTES_MAX);
     do {
       const piece = this.#slice(transfer, at, Math.min(end, at + pieceMax));
-      this.#sendChunk(transfer, at, total, piece);
+      this.#sendChunk(transfer, at, total, piece, at + piece.length >= end);
       at += piece.length;
     } while (at < end);
   }
 
-  #sendChunk(transfer: Transfer, offset: number, total: number, piece: Uint8Array): void {
+  #sendChunk(transfer: Transfer, offset: number, total: number, piece: Uint8Array, last: boolean): void {
     const body = new Uint8Array(CHUNK_FIXED_BYTES + piece.length);
     const view = new DataView(body.buffer);
     writeU64(view, 0, total);
     writeU64(view, 8, transfer.snapshot?.length ?? 0);
     body.set(transfer.digest, 16);
     body.set(piece, CHUNK_FIXED_BYTES);
-    const flags = (transfer.ready ? ChunkFlag.ready : 0) | (transfer.stateful ? ChunkFlag.stateful : 0) |
+    const flags = (last ? ChunkFlag.last : 0) | (transfer.ready ? ChunkFlag.ready : 0) | (transfer.stateful ? ChunkFlag.stateful : 0) |
       (this.#state.wedged && transfer.ready ? ChunkFlag.final : 0);
     this.#state.counters.transferBytes += piece.length;
     this.#state.sendOutside(transfer.address, Kind.chunk, flags, transfer.number, offset, body);

@@ -54,6 +54,8 @@ export interface Welcome {
   readonly incarnation: number;
   /** The view. */
   readonly view: View;
+  /** Whether the member hears no quorum of it, so that nobody can be let in. */
+  readonly blocked: boolean;
 }
 
 /** Why a HELLO was refused. */
@@ -132,10 +134,12 @@ export function readHello(map: ControlMap | undefined): Hello | undefined {
 /** Reads a WELCOME. */
 export function readWelcome(map: ControlMap | undefined): Welcome | undefined {
   if (map === undefined) return undefined;
-  const { from, incarnation } = map;
+  const { from, incarnation, blocked } = map;
   const view = readView(map);
-  if (!isAddress(from) || !isCount(incarnation) || view === undefined) return undefined;
-  return view.members.some((member) => member.address === from) ? { from, incarnation, view } : undefined;
+  if (!isAddress(from) || !isCount(incarnation) || typeof blocked !== "boolean" || view === undefined) {
+    return undefined;
+  }
+  return view.members.some((member) => member.address === from) ? { from, incarnation, view, blocked } : undefined;
 }
 
 /** Reads a view. */

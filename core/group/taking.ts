@@ -9,7 +9,7 @@ import type { Incarnation } from "../base/ids.ts";
 import type { Proposal } from "../membership/proposal.ts";
 import { type Member, rankIn, type View } from "../membership/view.ts";
 import { encodeControl } from "../wire/control.ts";
-import { MESSAGE_HEADER_BYTES } from "../wire/limits.ts";
+import { LAMPORT_JUMP_MAX, MESSAGE_HEADER_BYTES } from "../wire/limits.ts";
 import { Kind, readU64 } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import { PacketWriter } from "../wire/packet_writer.ts";
@@ -31,6 +31,8 @@ import {
 const PULL_MS = 30;
 /** Longest time after which a PULL is repeated, in milliseconds. */
 const PULL_MS_MAX = 500;
+/** How long a view is believed to exist while no member answers, in milliseconds. */
+const FORGET_MS = 15_000;
 /** PULLs in a row without an answer after which another giver is asked. */
 const PULLS_MAX = 6;
 /** How soon more is asked for when everything there is was received, in milliseconds. */
@@ -52,6 +54,8 @@ export class Taking {
   #known: View | undefined = undefined;
   #giver: Member | undefined = undefined;
   #giverCount = 0;
+  /** When a member last told of a view. */
+  #welcomedAt = 0;
   #transfer = 0;
   #pullAt = Infinity;
   #pullMs = PULL_MS;
@@ -72,6 +76,7 @@ export class Taking {
   /** The view that the tail has reached, and what it covers of each of its members. */
   #view: View | undefined = undefined;
   #bases: number[] = [];
+  #lamport = 0;
   /** The cut to hold. */
   #cut: { readonly ballot: number; readonly proposal: Proposal; readonly proposer: Member } | undefined =
     undefined;
@@ -104,6 +109,7 @@ export class Taking {
       );
       return;
     }
+    this.#welcomedAt = now;
     if (known !== undefined && view.number <= known.number) return;
     this.#known = view;
     for (const { address } of view.members) this.#state.reach(address, true);
@@ -151,7 +157,9 @@ export class Taking {
     if (offset <= this.#offset && offset + body.length > this.#offset) {
       this.#take(body.subarray(this.#offset - offset), now);
     } else if (body.length > 0 && offset > this.#offset) return; // something was lost before it
-    if (this.#offset < this.#total) this.#pullAt = Math.min(this.#pullAt, now + PULL_MS);
+    if (this.#offset < this.#total) {
+      this.#pullAt = (flags & ChunkFlag.last) !== 0 ? now : Math.min(this.#pullAt, now + PULL_MS);
+    }
     if (this.#offset >= this.#total) this.#advance(now);
   }
 
@@ -192,6 +200,8 @@ export class Taking {
 
   /** Does what has become due. */
   tick(now: number): void {
+    // A view for which nobody answers any more may be gone for good: whoever is there may found anew.
+    if (this.#known !== undefined && now - this.#welcomedAt > FORGET_MS) this.#forget();
     if (now >= this.#pullAt) this.#pull(now);
     this.#advance(now);
   }
@@ -205,10 +215,17 @@ export class Taking {
   arrive(): void {
     const { state } = { state: this.#state };
     state.tell({ type: "restore", snapshot: this.#stateful ? this.#snapshot : undefined });
+    // What this process sends from now on is later than all that is in its state.
+    if (this.#lamport <= state.clock.time + LAMPORT_JUMP_MAX) state.clock.observe(this.#lamport);
     for (const { sender, packet } of this.#tail) {
       const message = this.#message(sender, packet);
       if (message !== undefined) this.#delivery.put(undefined, message);
     }
+    this.reset();
+  }
+
+  #forget(): void {
+    this.#drop();
     this.reset();
   }
 
@@ -322,6 +339,7 @@ export class Taking {
       if (entry === undefined) return false;
       this.#view = entry.view;
       this.#bases = [...entry.bases];
+      this.#lamport = entry.lamport;
       return true;
     }
     const sender = this.#view?.members[rank];

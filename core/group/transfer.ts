@@ -16,7 +16,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { copyBytes } from "../base/bytes.ts";
 import type { View } from "../membership/view.ts";
 import { memberMaps } from "../membership/proposal.ts";
-import { encodeControl, isCounts, parseControlBytes } from "../wire/control.ts";
+import { encodeControl, isCount, isCounts, parseControlBytes } from "../wire/control.ts";
 import { readView } from "./greeting.ts";
 
 /** Bytes of a CHUNK before what it carries. */
@@ -32,6 +32,8 @@ export const ChunkFlag = {
   stateful: 2,
   /** The giver waits for the next view: the tail does not grow until then. */
   final: 4,
+  /** The last CHUNK in answer to a PULL. */
+  last: 16,
   /** The transfer is over without success: start another one. */
   aborted: 8,
 } as const;
@@ -45,6 +47,8 @@ export interface ViewEntry {
   readonly view: View;
   /** By rank. */
   readonly bases: readonly number[];
+  /** Lamport time of the giver then. */
+  readonly lamport: number;
 }
 
 /** The digest of a snapshot. */
@@ -64,9 +68,9 @@ export function encodeEntry(kind: number, rank: number, body: Uint8Array): Uint8
 }
 
 /** A view as an entry. */
-export function encodeViewEntry({ view, bases }: ViewEntry): Uint8Array {
+export function encodeViewEntry({ view, bases, lamport }: ViewEntry): Uint8Array {
   const { number, lineage, members, leader } = view;
-  const body = encodeControl({ number, lineage, members: memberMaps(members), leader, bases: [...bases] });
+  const body = encodeControl({ number, lineage, members: memberMaps(members), leader, bases: [...bases], lamport });
   return encodeEntry(EntryKind.view, 0, body);
 }
 
@@ -75,5 +79,5 @@ export function readViewEntry(body: Uint8Array): ViewEntry | undefined {
   const map = parseControlBytes(body);
   const view = map === undefined ? undefined : readView(map);
   if (map === undefined || view === undefined || !isCounts(map.bases, view.members.length)) return undefined;
-  return { view, bases: map.bases };
+  return isCount(map.lamport) ? { view, bases: map.bases, lamport: map.lamport } : undefined;
 }

@@ -36,7 +36,15 @@ test("H13: an OUT of a stranger, of an earlier view, for another life or another
 test("H13: a WELCOME changes nothing for a member, and is counted by a process that did not greet its sender", () => {
   const welcome = (table: Table, from: string, incarnation: number): Uint8Array => {
     const members = [["memory:z", "z", 7, 16, 65_536], ["memory:b", "b", 9, 16, 65_536]];
-    const map = { from: address(from), incarnation, number: 99, lineage: 77, members, leader: 0 };
+    const map = {
+      from: address(from),
+      incarnation,
+      blocked: false,
+      number: 99,
+      lineage: 77,
+      members,
+      leader: 0,
+    };
     return outside(table, Kind.welcome, encodeControl(map), { a: 99 });
   };
   const table = connected(ALL);

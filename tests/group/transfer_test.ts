@@ -28,7 +28,11 @@ const MEMBER = {
   windowMessages: 16,
   windowBytes: 65_536,
 };
-const ENTRY: ViewEntry = { view: { number: 3, lineage: 7, members: [MEMBER], leader: 0 }, bases: [12] };
+const ENTRY: ViewEntry = {
+  view: { number: 3, lineage: 7, members: [MEMBER], leader: 0 },
+  bases: [12],
+  lamport: 5,
+};
 
 function bodyOf(entry: Uint8Array): Uint8Array {
   return entry.subarray(ENTRY_FIXED_BYTES);
@@ -67,6 +71,7 @@ test("a view of the tail gives undefined when any field is broken, and when it i
     lineage: [0, -1, 1.5, 2 ** 53, "7", undefined],
     members: [[], {}, undefined, [[1, 2, 3, 4, 5]]],
     leader: [-1, 1, "0", undefined],
+    lamport: [-1, 1.5, 2 ** 53, "5", undefined],
     bases: [[], [1, 2], [-1], [2 ** 53], ["1"], {}, undefined],
   };
   for (const [field, values] of Object.entries(bad)) {
