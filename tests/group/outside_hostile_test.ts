@@ -102,7 +102,7 @@ test("H13: a malformed WELCOME, REFUSE, HELD, PULL or HELLO is counted", () => {
       const counted = harmless(table, outside(table, kind, encodeControl(map)), `kind ${kind}`);
       assert.equal(counted, { malformed: 1 }, `kind ${kind} ${JSON.stringify(map)}`);
     }
-    for (const kind of [Kind.prepare, Kind.install, Kind.ack, Kind.heartbeat, Kind.cut, 99]) {
+    for (const kind of [Kind.prepare, Kind.accept, Kind.ack, Kind.heartbeat, Kind.cut, 99]) {
       assert.equal(harmless(table, outside(table, kind, new Uint8Array(0)), `kind ${kind}`), {
         malformed: 1,
       });
