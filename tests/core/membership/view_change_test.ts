@@ -218,7 +218,7 @@ test("the proposal with the highest ballot is repeated when several were accepte
     table.carry({
       from: proposer,
       to: rank,
-      message: { kind: "accept", ballot: ballotOf(round, proposer), proposal },
+      message: { kind: "accept", ballot: ballotOf(round, proposer), proposal, held: false },
     });
     return proposal;
   };
@@ -356,8 +356,8 @@ test("a message that no honest member sends changes nothing, and is said to be o
     { kind: "prepare", ballot: ballotOf(1, 2) },
     { kind: "prepare", ballot: 1 },
     { kind: "prepare", ballot: ballotOf(ROUND_MAX + 1, 1) },
-    { kind: "accept", ballot: ballotOf(1, 0), proposal },
-    { kind: "accept", ballot: ballotOf(1, 1), proposal: { ...proposal, cut: [0] } },
+    { kind: "accept", ballot: ballotOf(1, 0), proposal, held: false },
+    { kind: "accept", ballot: ballotOf(1, 1), proposal: { ...proposal, cut: [0] }, held: false },
     { kind: "install", proposal: { ...proposal, cut: [0, 0, 0, 0] } },
     { kind: "promise", ballot: ballotOf(1, 0), answer: { ...answer, holds: [0] } },
     { kind: "busy", ballot: ballotOf(1, 0), promised: Number.MAX_SAFE_INTEGER },
