@@ -69,6 +69,9 @@ export class ExplorerMember implements ChangePort {
   readonly change: ViewChange;
   readonly instance: Instance;
   readonly #index: number;
+  /** The members of the view in which the step begins. */
+  readonly #view: readonly number[];
+  #entered = false;
   readonly #sends: (readonly [number, number])[] = [];
   readonly #faults: Fault[] = [];
   readonly #claims: Claim[] = [];
@@ -76,6 +79,7 @@ export class ExplorerMember implements ChangePort {
   constructor(instance: Instance, index: number, seat: Seat) {
     this.instance = instance;
     this.#index = index;
+    this.#view = seat.members;
     this.seat = { ...seat };
     const members = seat.members.map((member) => instance.members[member]);
     this.change = new ViewChange(members, Math.max(0, seat.members.indexOf(index)), this);
@@ -92,7 +96,7 @@ export class ExplorerMember implements ChangePort {
     }
     const concluded = phase === "collecting" && event.kind === "conclude";
     if (concluded && change.state.phase !== "collecting") this.#claimPromises();
-    if (seat.stage === "member") seat.change = change.state;
+    if (!this.#entered) seat.change = change.state;
     return {
       seat: normalized(seat, this.instance),
       sends: this.#sends,
@@ -137,7 +141,9 @@ export class ExplorerMember implements ChangePort {
     const { members, cut } = instance.proposal(instance.proposalId(proposal, seat.members));
     seat.delivered = seat.delivered.map((count, index) => Math.max(count, cut[index]));
     // What is beyond the cut was sent by members that are gone.
-    seat.held = seat.held.map((count, index) => members.includes(index) ? count : Math.min(count, cut[index]));
+    seat.held = seat.held.map((count, index) =>
+      members.includes(index) ? count : Math.min(count, cut[index])
+    );
     seat.view = proposal.number;
     seat.members = members;
     seat.holds = undefined;
@@ -223,12 +229,16 @@ export class ExplorerMember implements ChangePort {
     if (proposal.number !== seat.view + 1) {
       this.#fault("P1", `${this.#name} goes from view ${seat.view} to ${text}`);
     }
-    if (seat.stage === "member" && seat.delivered.some((count, index) => count > cut[index])) {
+    const { delivered } = seat;
+    if (seat.stage === "member" && seat.members.some((index) => delivered[index] > cut[index])) {
       this.#fault(
         "P2",
-        `${this.#name} has delivered ${instance.messages(seat.delivered)} in view ${seat.view}, and goes on to ${text}`,
+        `${this.#name} has delivered ${
+          instance.messages(delivered)
+        } in view ${seat.view}, and goes on to ${text}`,
       );
     }
+    this.#entered = true;
     this.enter(proposal);
   }
 
@@ -240,7 +250,7 @@ export class ExplorerMember implements ChangePort {
     const { change, seat } = this;
     switch (event.kind) {
       case "send":
-        seat.sent++;
+        seat.sent = [...seat.sent, seat.view];
         this.obtained(this.#index);
         return;
       case "obtain":
@@ -300,7 +310,9 @@ export class ExplorerMember implements ChangePort {
     if (before !== 0 && before !== id) {
       this.#fault(
         "P1",
-        `${this.#name} takes ${instance.proposal(before).text} for decided, and then ${instance.proposal(id).text}`,
+        `${this.#name} takes ${instance.proposal(before).text} for decided, and then ${
+          instance.proposal(id).text
+        }`,
       );
     }
     seat.chosen = seat.chosen.map((chosen, index) => index === proposal.number - 2 ? id : chosen);
@@ -309,10 +321,9 @@ export class ExplorerMember implements ChangePort {
 
   #claimDecision(event: StepEvent, decided: Proposal): void {
     const { seat, instance, change } = this;
-    // The seat may have entered the next view by now.
     const { acceptors, ballot } = change.state;
-    const of = this.#before;
-    if (seat.stage === "member" && !change.state.installed) this.#choose(decided);
+    const of = this.#view;
+    if (!change.state.installed) this.#choose(decided);
     if (event.kind === "receive" && event.packet.body.kind === "install") return;
     const proposal = instance.proposalId(decided, of);
     const { members } = instance.proposal(proposal);
@@ -327,7 +338,7 @@ export class ExplorerMember implements ChangePort {
     const { seat, change } = this;
     const members = change.answered.map((rank) => seat.members[rank]);
     const { ballot } = change.state;
-    this.#claims.push({ kind: "promised", members, of: this.#before, view: seat.view, ballot, proposal: 0 });
+    this.#claims.push({ kind: "promised", members, of: this.#view, view: seat.view, ballot, proposal: 0 });
   }
 
   #sendTo(index: number, body: PacketBody): void {
@@ -361,7 +372,7 @@ export function eventsOf(member: ExplorerMember, index: number, mutation?: Explo
     events.push({ kind: "obtain", sender });
   });
   if (seat.stage === "joiner") return events;
-  if (seat.sent < instance.quota[index] && member.maySend()) events.push({ kind: "send" });
+  if (seat.sent.length < instance.quota[index] && member.maySend()) events.push({ kind: "send" });
   if (change.state.decided === undefined) {
     if (!isExhausted(seat)) events.push({ kind: "propose" });
     const again = mutation?.concludesAgain === true && change.state.phase === "accepting";

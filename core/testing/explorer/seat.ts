@@ -33,8 +33,8 @@ export interface Seat {
   readonly held: readonly number[];
   /** How many messages of each member it has delivered, by index. */
   readonly delivered: readonly number[];
-  /** How many messages it has sent. */
-  readonly sent: number;
+  /** For each message that it has sent, the number of the view. */
+  readonly sent: readonly number[];
   /** For each view number, from 2, which proposal it took for decided; 0 for none. */
   readonly chosen: readonly number[];
   /** Views for which no ballot is left, as bits. */
@@ -84,7 +84,7 @@ export function firstSeats(instance: Instance): Seat[] {
     holds: undefined,
     held: none,
     delivered: none,
-    sent: 0,
+    sent: [],
     chosen: Array.from({ length: instance.options.changes }, () => 0),
     exhausted: 0,
     restarted: false,
