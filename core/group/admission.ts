@@ -423,7 +423,10 @@ export class Admission {
   /** The group exists, and cannot let anybody in. */
   #tellWaiting({ number, members }: View): void {
     const names = members.map(({ name }) => name).join(", ");
-    this.#state.warn("no-quorum", `the group waits for a quorum of view ${number} (${names}): until then nobody can join`);
+    this.#state.warn(
+      "no-quorum",
+      `the group waits for a quorum of view ${number} (${names}): until then nobody can join`,
+    );
   }
 
   #refused(reader: PacketReader): boolean {
@@ -490,7 +493,16 @@ export class Admission {
     if (config.expect === 0 || this.#founders[0] !== config.address || this.#taking.known !== undefined) {
       return false;
     }
-    if (this.#contacts.length > 0) return false;
+    // After an eviction the group lives on, unless everybody who was in it is here and in no group either.
+    for (const address of this.#contacts) {
+      const stranger = this.#strangers.get(address);
+      if (address !== config.address && (stranger === undefined || !this.#isFresh(stranger, now))) {
+        return false;
+      }
+    }
+    if (this.#contacts.length > 0 && this.#contacts.every((address) => address === config.address)) {
+      return false;
+    }
     let there = 1;
     for (const address of this.#founders) {
       const stranger = this.#strangers.get(address);
@@ -514,7 +526,8 @@ export class Admission {
   }
 
   #isContact(address: Address): boolean {
-    return this.#state.config.seeds.includes(address) || this.#contacts.includes(address) || this.#discovered.has(address);
+    return this.#state.config.seeds.includes(address) || this.#contacts.includes(address) ||
+      this.#discovered.has(address);
   }
 
   #isFresh(stranger: Stranger, now: number): boolean {

@@ -86,7 +86,9 @@ export function readChange(
       return { kind: "accepted", ballot: a };
     case Kind.accept: {
       const proposal = readNext(reader, number, lineage, size);
-      return proposal === undefined ? undefined : { kind: "accept", ballot: a, proposal, held: reader.flags === 1 };
+      return proposal === undefined
+        ? undefined
+        : { kind: "accept", ballot: a, proposal, held: reader.flags === 1 };
     }
     case Kind.promise: {
       const answer: Answer | undefined = readAnswer(parseControl(reader), size);

@@ -52,9 +52,9 @@ export interface Timing {
   readonly confirmMs: number;
   /** A member that holds up a sender for so long is evicted. 100 to 3,600,000; `Infinity` for never. Default 10,000. */
   readonly slowMs: number;
-  /** How long a proposer waits for members that are not suspected, once a quorum has answered. 1 to 60,000. Default 250. */
+  /** How long a proposer waits for members that are not suspected, once a quorum has answered. 1 to 60,000. Default 600. */
   readonly collectMs: number;
-  /** A view change that is not finished by then is started again. 10 to 600,000. Default 1,000. */
+  /** A view change that is not finished by then is started again. 10 to 600,000. Default 1,500. */
   readonly changeMs: number;
   /** How long a leader waits for more members to join once one is ready. 0 to 60,000. Default 50. */
   readonly gatherMs: number;
@@ -125,8 +125,8 @@ export const DEFAULT_TIMING: Timing = {
   phi: 8,
   confirmMs: 10_000,
   slowMs: 10_000,
-  collectMs: 250,
-  changeMs: 1000,
+  collectMs: 600,
+  changeMs: 1500,
   gatherMs: 50,
   electionMs: 150,
   ackDelayMs: 5,

@@ -223,7 +223,8 @@ export class Giving {
     writeU64(view, 8, transfer.snapshot?.length ?? 0);
     body.set(transfer.digest, 16);
     body.set(piece, CHUNK_FIXED_BYTES);
-    const flags = (last ? ChunkFlag.last : 0) | (transfer.ready ? ChunkFlag.ready : 0) | (transfer.stateful ? ChunkFlag.stateful : 0) |
+    const flags = (last ? ChunkFlag.last : 0) | (transfer.ready ? ChunkFlag.ready : 0) |
+      (transfer.stateful ? ChunkFlag.stateful : 0) |
       (this.#state.wedged && transfer.ready ? ChunkFlag.final : 0);
     this.#state.counters.transferBytes += piece.length;
     this.#state.sendOutside(transfer.address, Kind.chunk, flags, transfer.number, offset, body);

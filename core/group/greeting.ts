@@ -139,7 +139,9 @@ export function readWelcome(map: ControlMap | undefined): Welcome | undefined {
   if (!isAddress(from) || !isCount(incarnation) || typeof blocked !== "boolean" || view === undefined) {
     return undefined;
   }
-  return view.members.some((member) => member.address === from) ? { from, incarnation, view, blocked } : undefined;
+  return view.members.some((member) => member.address === from)
+    ? { from, incarnation, view, blocked }
+    : undefined;
 }
 
 /** Reads a view. */

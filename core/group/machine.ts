@@ -412,7 +412,9 @@ export class GroupMachine {
     const { roster, counters } = this.state;
     if (archive === undefined) return false;
     const { number, lineage } = archive.roster.view;
-    if (reader.viewNumber !== number || roster?.number === number || reader.lineageKey !== lineageKey(lineage)) {
+    if (
+      reader.viewNumber !== number || roster?.number === number || reader.lineageKey !== lineageKey(lineage)
+    ) {
       return false;
     }
     counters.foreignView++;
@@ -424,7 +426,8 @@ export class GroupMachine {
       return true;
     }
     const peer = archive.roster.peers[reader.rank];
-    const known = peer !== undefined && peer !== archive.roster.self && peer.incarnation === reader.incarnation;
+    const known = peer !== undefined && peer !== archive.roster.self &&
+      peer.incarnation === reader.incarnation;
     if (reader.relayed || !known) return true;
     while (reader.next()) {
       if (reader.kind !== Kind.nak) continue;
@@ -608,10 +611,16 @@ export class GroupMachine {
 function checkRecord(bytes: Uint8Array, group: string): BallotRecord {
   const record = readRecord(bytes);
   if (record === undefined) {
-    throw new TuttiError("StoreFailed", "Cannot join: what is in the store is damaged; restore it, or use an empty one");
+    throw new TuttiError(
+      "StoreFailed",
+      "Cannot join: what is in the store is damaged; restore it, or use an empty one",
+    );
   }
   if (record.group !== group) {
-    throw new TuttiError("StoreFailed", `Cannot join: the store is that of group ${record.group}, not ${group}`);
+    throw new TuttiError(
+      "StoreFailed",
+      `Cannot join: the store is that of group ${record.group}, not ${group}`,
+    );
   }
   return record;
 }

@@ -116,7 +116,9 @@ export class Taking {
     const { address, incarnation } = this.#state.member;
     if (rankIn(view.members, address, incarnation) < 0) {
       // The view that this process was to be in, if any, has gone by without it.
-      if (this.#installing !== undefined && view.number > this.#installing.number) this.#installing = undefined;
+      if (this.#installing !== undefined && view.number > this.#installing.number) {
+        this.#installing = undefined;
+      }
       if (this.#installing === undefined) this.#drop();
     }
     if (this.#giver === undefined || rankIn(view.members, this.#giver.address, this.#giver.incarnation) < 0) {

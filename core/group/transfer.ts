@@ -70,7 +70,14 @@ export function encodeEntry(kind: number, rank: number, body: Uint8Array): Uint8
 /** A view as an entry. */
 export function encodeViewEntry({ view, bases, lamport }: ViewEntry): Uint8Array {
   const { number, lineage, members, leader } = view;
-  const body = encodeControl({ number, lineage, members: memberMaps(members), leader, bases: [...bases], lamport });
+  const body = encodeControl({
+    number,
+    lineage,
+    members: memberMaps(members),
+    leader,
+    bases: [...bases],
+    lamport,
+  });
   return encodeEntry(EntryKind.view, 0, body);
 }
 

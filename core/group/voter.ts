@@ -48,7 +48,10 @@ export class Voter implements ChangePort {
     reader.rewind();
     while (reader.next()) {
       const message = readChange(reader, number, lineage, members.length);
-      if (message?.kind === "prepare" || message?.kind === "install" || (message?.kind === "accept" && message.held)) {
+      if (
+        message?.kind === "prepare" || message?.kind === "install" ||
+        (message?.kind === "accept" && message.held)
+      ) {
         this.#change.receive(reader.rank, message);
       }
     }

@@ -196,7 +196,7 @@ export class Watch {
     if (peer.suspected) witnesses++;
     if (witnesses >= Math.min(2, others.length) && peer.suspected) return "crashed";
     if (peer.suspected && now - peer.suspectedAt > config.timing.confirmMs) return "crashed";
-    return this.#isCutOff(peer, now) ? "crashed" : undefined;
+    return this.#isCutOff(peer, now) ? "slow" : undefined;
   }
 
   /** Whether a member that is heard here has not been heard by some other one for long: of such a pair the junior goes. */
@@ -232,7 +232,9 @@ export class Watch {
   #findBlocked(now: number): void {
     const { view, own } = this.#state;
     const available = this.available();
-    const voters = view.peers.filter((peer) => peer.over && now - peer.votesAt < VOTES_MS).map(({ rank }) => rank);
+    const voters = view.peers.filter((peer) => peer.over && now - peer.votesAt < VOTES_MS).map(({ rank }) =>
+      rank
+    );
     const blocked = !isChangeQuorum(view.size, [...available, ...voters]);
     this.#state.blocked = blocked;
     if (blocked === this.#blockedTold) return;

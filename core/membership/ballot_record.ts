@@ -45,10 +45,14 @@ export function readRecord(bytes: Uint8Array): BallotRecord | undefined {
   if (map === undefined) return undefined;
   const { group, lineage, number, rank, promised, ballot } = map;
   const members = readMembers(map.members);
-  if (!isName(group, GROUP_BYTES_MAX) || !isCount(lineage) || lineage === 0 || !isCount(number) || number === 0) {
+  if (
+    !isName(group, GROUP_BYTES_MAX) || !isCount(lineage) || lineage === 0 || !isCount(number) || number === 0
+  ) {
     return undefined;
   }
-  if (members === undefined || !isCount(rank) || rank >= members.length || !isCount(promised)) return undefined;
+  if (members === undefined || !isCount(rank) || rank >= members.length || !isCount(promised)) {
+    return undefined;
+  }
   const common = { group, lineage, number, members, rank, promised };
   if (ballot === undefined && map.proposal === undefined) return { ...common, accepted: undefined };
   const proposal = isMap(map.proposal) ? readProposal(map.proposal, members.length) : undefined;

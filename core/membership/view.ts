@@ -26,7 +26,10 @@ export type Departure =
   | "left"
   /** It did not answer. */
   | "crashed"
-  /** It held up others for longer than `timing.slowMs`. */
+  /**
+   * It held up others: it did not take their messages for longer than `timing.slowMs`, or one of them did not hear it for
+   * longer than `timing.confirmMs`.
+   */
   | "slow"
   /** Its process came back as a new life. */
   | "restarted";

@@ -327,7 +327,12 @@ export class ViewChange {
     if (state.proposal === undefined || state.phase === "idle") return;
     if (this.unconfirmed.length > 0) this.#port.confirm(state.ballot, state.proposal);
     if (state.phase !== "accepting") return;
-    const accept = { kind: "accept", ballot: state.ballot, proposal: state.proposal, held: this.isHeld() } as const;
+    const accept = {
+      kind: "accept",
+      ballot: state.ballot,
+      proposal: state.proposal,
+      held: this.isHeld(),
+    } as const;
     for (const rank of silent(state.acceptors)) this.#port.send(rank, accept);
   }
 

@@ -388,8 +388,9 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   #persist(record: Uint8Array, done: (error?: unknown) => void): void {
     try {
       const result = this.#store?.save(record);
-      if (typeof result?.then === "function") Promise.resolve(result).then(() => done(), (error) => done(error ?? "unknown"));
-      else done();
+      if (typeof result?.then === "function") {
+        Promise.resolve(result).then(() => done(), (error) => done(error ?? "unknown"));
+      } else done();
     } catch (error) {
       done(error ?? "unknown");
     }

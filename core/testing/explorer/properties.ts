@@ -80,5 +80,8 @@ export function disproved(instance: Instance, claim: Claim, of: (index: number) 
     accepted: `${proposal === 0 ? "" : instance.proposal(proposal).text} is decided, and acceptances of it`,
     hold: `${proposal === 0 ? "" : instance.proposal(proposal).text} is decided, and holders of its cut`,
   }[kind];
-  return [{ property: "quorum", text: `${what} are only ${instance.names(sound)} of ${instance.names(claim.of)}` }];
+  return [{
+    property: "quorum",
+    text: `${what} are only ${instance.names(sound)} of ${instance.names(claim.of)}`,
+  }];
 }

@@ -4,7 +4,13 @@ import type { Instance, Packet } from "./instance.ts";
 import type { Seat } from "./seat.ts";
 
 /** What a member does in one step, in one line. */
-export function describeMove(instance: Instance, index: number, move: Move, before: Seat, after: Seat): string {
+export function describeMove(
+  instance: Instance,
+  index: number,
+  move: Move,
+  before: Seat,
+  after: Seat,
+): string {
   const { event } = move;
   const told = new Map<string, number[]>();
   for (const [to, id] of move.sends) {
@@ -32,7 +38,9 @@ function describeEvent(instance: Instance, index: number, event: Move["event"], 
     case "send":
       return `sends ${message(index)}`;
     case "obtain":
-      return before.holds === undefined ? `delivers ${message(event.sender)}` : `fetches ${message(event.sender)}`;
+      return before.holds === undefined
+        ? `delivers ${message(event.sender)}`
+        : `fetches ${message(event.sender)}`;
     case "propose":
       return "proposes";
     case "conclude":
@@ -59,7 +67,9 @@ function describePacket(instance: Instance, { body }: Packet, view: readonly num
     case "confirmed":
       return `${body.kind.toUpperCase()} ${instance.ballot(body.ballot, view)}`;
     case "busy":
-      return `BUSY ${instance.ballot(body.ballot, view)}, ${instance.ballot(body.promised, view)} was promised`;
+      return `BUSY ${instance.ballot(body.ballot, view)}, ${
+        instance.ballot(body.promised, view)
+      } was promised`;
     case "accept":
     case "cut":
       return `${body.kind.toUpperCase()} ${instance.ballot(body.ballot, view)} (${named(body.proposal)})`;

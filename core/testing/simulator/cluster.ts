@@ -41,6 +41,8 @@ export interface ClusterOptions {
   readonly timing?: Partial<Timing>;
   /** The application of each node. */
   readonly application?: (index: number) => SimulatedApplication;
+  /** How long each node's disk takes to save what it promises, in virtual milliseconds. Default: no disks. */
+  readonly diskMs?: (index: number) => number | undefined;
   /** How fast each node's clock runs. Default 1. */
   readonly clockRate?: (index: number) => number;
   /** Number of a life's incarnation. Default: rising. */
@@ -137,6 +139,7 @@ export class Cluster {
         },
         application: options.application?.(index) ?? {},
         incarnation: (life) => options.incarnation?.(index, life) ?? 1_000_000 * (index + 1) + 1000 * life,
+        diskMs: options.diskMs?.(index),
         clockRate: options.clockRate?.(index) ?? 1,
         plant: options.plant,
       })
@@ -220,15 +223,17 @@ export class Cluster {
   /**
    * Checks the trace so far, as if the run ended here: nodes that run are taken as correct.
    *
+   * @param properties Which properties; all that apply when left out.
+   * @param lineCount Lines of the trace to look at, from the first.
    * @returns What breaks a promise; empty when all is well.
    */
-  check(properties?: readonly TraceProperty[]): Violation[] {
+  check(properties?: readonly TraceProperty[], lineCount: number = this.trace.length): Violation[] {
     const correct = this.nodes.filter((node) => node.view !== undefined).map((node) => node.name);
     const chosen = properties ??
       TRACE_PROPERTIES.filter((property) => property !== "causal" || this.#order === "causal");
     return [
       ...this.violations,
-      ...checkTrace([...this.trace, { e: "end", correct }], { properties: chosen }),
+      ...checkTrace([...this.trace.slice(0, lineCount), { e: "end", correct }], { properties: chosen }),
     ];
   }
 

@@ -72,6 +72,8 @@ export interface NodeOptions {
   readonly application: SimulatedApplication;
   /** The number of a life's incarnation. */
   readonly incarnation: (life: number) => number;
+  /** How long its disk takes to save what it promises, in virtual milliseconds; `undefined` without a disk. */
+  readonly diskMs: number | undefined;
   /** How fast its clock runs; 1 is right. */
   readonly clockRate: number;
   /** A bug to plant in each life. */
@@ -105,6 +107,8 @@ export class SimulatedNode {
    */
   machine: GroupMachine | undefined = undefined;
 
+  /** What its disk holds. */
+  #disk: Uint8Array | undefined = undefined;
   readonly #host: NodeHost;
   readonly #options: NodeOptions;
   #driver: Driver | undefined = undefined;
@@ -159,7 +163,8 @@ export class SimulatedNode {
         : { seeds: seeds.filter((address) => address !== this.address), expect: 0 }),
       incarnation: this.#options.incarnation(this.life) as Incarnation,
     };
-    const machine = new GroupMachine({ ...config, seed: config.seed + this.life });
+    const record = this.#disk === undefined ? {} : { record: this.#disk };
+    const machine = new GroupMachine({ ...config, ...record, seed: config.seed + this.life });
     this.#options.plant?.(machine);
     const transport = this.#filtered(this.#host.transport(this.address));
     const driver = new Driver(machine, transport, this.#environment(this.life), this.#sink(this.life));
@@ -358,6 +363,10 @@ export class SimulatedNode {
         this.#deliver(outputs, streams);
       },
       progress: () => this.#progress(),
+      ...(this.#options.diskMs === undefined ? {} : {
+        persist: (record: Uint8Array, done: () => void) =>
+          this.#save(record, done, this.#options.diskMs ?? 0),
+      }),
       left: () => {
         if (this.life !== life || !this.up) return;
         this.up = false;
@@ -368,6 +377,16 @@ export class SimulatedNode {
         if (this.life === life) this.#host.violation("invariant", `${this.name}: ${error.message}`);
       },
     };
+  }
+
+  /** Saves after some time; a crash before that leaves what was there. */
+  #save(record: Uint8Array, done: () => void, diskMs: number): void {
+    const save = (): void => {
+      this.#disk = record;
+      done();
+    };
+    if (diskMs === 0) save();
+    else this.after(diskMs, save);
   }
 
   #progress(): void {

@@ -8,7 +8,10 @@ import { readChange, writeChange } from "../../group/change_messages.ts";
 import type { Mutation } from "./mutations.ts";
 
 /** Changes every view change of a machine; is told of the one before as well. */
-function onChanges(machine: GroupMachine, change: (one: ViewChange, before: ViewChange | undefined) => void): void {
+function onChanges(
+  machine: GroupMachine,
+  change: (one: ViewChange, before: ViewChange | undefined) => void,
+): void {
   const { membership } = machine;
   let last: ViewChange | undefined;
   let present: ViewChange | undefined;
@@ -36,7 +39,10 @@ function unwedge(machine: GroupMachine): void {
 }
 
 /** Repeats an accepted proposal, but not verbatim. */
-function repeatChanged(machine: GroupMachine, alter: (accepted: Proposal, fresh: Proposal) => Proposal): void {
+function repeatChanged(
+  machine: GroupMachine,
+  alter: (accepted: Proposal, fresh: Proposal) => Proposal,
+): void {
   onChanges(machine, (change) => {
     const highest = change.highestAccepted.bind(change);
     change.highestAccepted = () => {
@@ -54,17 +60,33 @@ function forgetAfterInstall(machine: GroupMachine): void {
   machine.receive = (bytes, now) => {
     const { archive } = machine.membership;
     const roster = archive?.roster;
-    if (archive !== undefined && roster?.self !== undefined && reader.open(bytes) === "" && reader.viewNumber === roster.number) {
+    if (
+      archive !== undefined && roster?.self !== undefined && reader.open(bytes) === "" &&
+      reader.viewNumber === roster.number
+    ) {
       const peer = roster.peers[reader.rank];
-      if (reader.next() && (reader.kind === Kind.prepare || reader.kind === Kind.accept) && peer.incarnation === reader.incarnation) {
+      if (
+        reader.next() && (reader.kind === Kind.prepare || reader.kind === Kind.accept) &&
+        peer.incarnation === reader.incarnation
+      ) {
         const message = readChange(reader, roster.number, roster.view.lineage, roster.size);
         const { state } = machine;
         state.unicast.identify(archive.identity);
         const answer = { holds: roster.peers.map(() => 0), voterOnly: false, accepted: undefined };
         if (message?.kind === "prepare") {
-          state.send(peer.address, writeChange(state.unicast, { kind: "promise", ballot: message.ballot, answer }, roster.number + 1));
+          state.send(
+            peer.address,
+            writeChange(
+              state.unicast,
+              { kind: "promise", ballot: message.ballot, answer },
+              roster.number + 1,
+            ),
+          );
         } else if (message?.kind === "accept") {
-          state.send(peer.address, writeChange(state.unicast, { kind: "accepted", ballot: message.ballot }, roster.number + 1));
+          state.send(
+            peer.address,
+            writeChange(state.unicast, { kind: "accepted", ballot: message.ballot }, roster.number + 1),
+          );
         }
         state.unicast.identify(state.identity);
         return;
@@ -88,7 +110,8 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "accept-old-ballot",
     about: "the ballot is checked when ACCEPT arrives, not again once the cut is held (ACCEPT_OLD_BALLOT)",
     scenarios,
-    plant: (machine) => onChanges(machine, (change) => change.mayAccept = () => change.state.decided === undefined),
+    plant: (machine) =>
+      onChanges(machine, (change) => change.mayAccept = () => change.state.decided === undefined),
   },
   {
     name: "forget-after-install",
@@ -101,7 +124,10 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     about: "an accepted proposal is repeated with other members (REPROPOSE_NEW_MEMBERS)",
     scenarios,
     plant: (machine) =>
-      repeatChanged(machine, (accepted, { members, leader, departed }) => ({ ...accepted, members, leader, departed })),
+      repeatChanged(
+        machine,
+        (accepted, { members, leader, departed }) => ({ ...accepted, members, leader, departed }),
+      ),
   },
   {
     name: "repropose-new-cut",
@@ -144,7 +170,10 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
         const { roster } = machine.state;
         if (accepted === undefined || roster === undefined) return;
         const cut = roster.streams.map((stream) => stream.released);
-        change.state.accepted = { ...accepted, proposal: { ...accepted.proposal, number: roster.number + 1, cut } };
+        change.state.accepted = {
+          ...accepted,
+          proposal: { ...accepted.proposal, number: roster.number + 1, cut },
+        };
       }),
   },
   {
@@ -224,7 +253,8 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     about: "a leader goes on leading until it hears of another one",
     scenarios,
     plant: ({ watch, state }) =>
-      watch.sureUntil = () => state.phase === "member" && state.view.leader === state.view.self ? Infinity : -Infinity,
+      watch.sureUntil = () =>
+        state.phase === "member" && state.view.leader === state.view.self ? Infinity : -Infinity,
   },
   {
     name: "promise-to-anybody",
@@ -265,7 +295,9 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
       const wedge = membership.wedge.bind(membership);
       membership.wedge = () => {
         wedge();
-        return state.view.streams.map((stream) => stream === state.loopback ? state.own.last : stream.received);
+        return state.view.streams.map((stream) =>
+          stream === state.loopback ? state.own.last : stream.received
+        );
       };
     },
   },
@@ -291,7 +323,9 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
       const install = membership.install.bind(membership);
       membership.install = (proposal) => {
         install(proposal);
-        for (const { stream } of membership.archive?.roster.peers ?? []) stream.store.pruneThrough(stream.delivered);
+        for (const { stream } of membership.archive?.roster.peers ?? []) {
+          stream.store.pruneThrough(stream.delivered);
+        }
       };
     },
   },

@@ -42,6 +42,8 @@ interface Plan {
   readonly trapRate: number;
   readonly fetchLossRate: number;
   readonly stateBytes: number;
+  /** Whether what is promised outlives a crash. */
+  readonly disks: boolean;
 }
 
 /** Runs one seed. */
@@ -49,13 +51,16 @@ export function runViews(seed: number, mutation?: Mutation): ScenarioResult {
   const run = new ViewsRun(seed, mutation);
   const { cluster, plan } = run;
   const settled = cluster.guard(() => run.run()) ?? false;
-  const lost = !settled && run.isLost();
+  const { trace } = cluster;
+  const foundings = trace.flatMap((line, index) => line.e === "view" && line.v === 1 ? [index] : []);
+  // A group that is gone for good may be founded anew by those that are left: what comes then is another group.
+  const lost = foundings.length > 1 || (!settled && run.isLost());
   // Of a group that has lost its quorum nobody can ask that it goes on; what it did must be right all the same.
   const safety = TRACE_PROPERTIES.filter((property) =>
     property !== "validity" && property !== "agreement" && (property !== "causal" || plan.order === "causal")
   );
   const violations = [
-    ...cluster.check(lost ? safety : undefined),
+    ...cluster.check(lost ? safety : undefined, foundings[1]),
     ...(settled ? cluster.checkStates() : []),
   ];
   if (!settled && !lost) {
@@ -74,7 +79,7 @@ export function runViews(seed: number, mutation?: Mutation): ScenarioResult {
     deliveries: cluster.trace.filter((line) => line.e === "deliver").length,
     views: Math.max(0, ...cluster.trace.map((line) => line.e === "view" ? line.v : 0)),
     summary: `${plan.size} nodes, ${plan.founders} founders, ${plan.order}, ${plan.election}, ` +
-      `${plan.faultCount} faults${lost ? ", lost its quorum" : ""}`,
+      `${plan.faultCount} faults${plan.disks ? ", disks" : ""}${lost ? ", lost its quorum" : ""}`,
     violations,
     trace: () => `${cluster.format()}${JSON.stringify({ e: "end", correct: correct() })}\n`,
   };
@@ -108,8 +113,10 @@ class ViewsRun {
       trapRate: random.chance(0.5) ? random.pick([0.002, 0.01, 0.05]) : 0,
       fetchLossRate: random.chance(0.3) ? random.between(0.3, 0.9) : 0,
       stateBytes: random.pick([0, 0, 1000, 200_000]),
+      disks: random.chance(0.3),
     };
     const rates = Array.from({ length: size }, () => random.between(0.9, 1.1));
+    const disks = random.pick([0, 0, 1, 20]);
     const mild = large || random.chance(0.3);
     this.cluster = new Cluster({
       size,
@@ -123,6 +130,7 @@ class ViewsRun {
         bundleBytes: random.pick([1200, 65_536]),
       },
       timing: { slowMs: random.pick([3000, 10_000]), confirmMs: random.pick([4000, 10_000]) },
+      diskMs: () => this.plan.disks ? disks : undefined,
       clockRate: (index) => rates[index],
       faults: {
         delayMs: [0, random.between(0.1, mild ? 5 : 30)],
@@ -184,15 +192,18 @@ class ViewsRun {
     });
   }
 
-  /** Whether a quorum of a view lives, without some node. */
+  /** Whether a quorum of a view lives, without some node; with disks one living member is enough, for the others come back. */
   #hasQuorum(members: readonly Member[], without?: SimulatedNode): boolean {
     const alive: number[] = [];
     members.forEach(({ address, incarnation }, rank) => {
       const node = this.cluster.nodes.find((candidate) => candidate.address === address);
       const state = node?.machine?.state;
-      if (node !== without && node?.up && state?.incarnation === incarnation && !state.leaving) alive.push(rank);
+      if (node !== without && node?.up && state?.incarnation === incarnation && !state.leaving) {
+        alive.push(rank);
+      }
     });
-    return isChangeQuorum(members.length, alive);
+    return isChangeQuorum(members.length, alive) ||
+      (without !== undefined && this.plan.disks && alive.length > 0);
   }
 
   #scheduleLoad(): void {
