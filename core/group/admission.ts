@@ -267,9 +267,9 @@ export class Admission {
     this.#helloAt = Math.min(this.#helloAt, now);
   }
 
-  /** Greets now: it seems that this member has missed a view. */
-  ask(now: number): void {
-    if (now >= this.#helloAt) this.#greet(now, true);
+  /** Greets: it seems that this member has missed a view, or that others wait for this greeting. */
+  ask(now: number, atOnce: boolean = false): void {
+    if (atOnce || now >= this.#helloAt) this.#greet(now, true);
   }
 
   /** Who has no view, or is cut off from the rest of it, looks for members. */

@@ -17,6 +17,7 @@ import type { Message } from "./events.ts";
 import type { Pull } from "./greeting.ts";
 import type { GroupState } from "./state.ts";
 import {
+  ANSWER_BYTES_MAX,
   CHUNK_FIXED_BYTES,
   ChunkFlag,
   digestOf,
@@ -29,8 +30,6 @@ import {
 const TRANSFERS_MAX = 8;
 /** How long one that asks for nothing is remembered, in milliseconds. */
 const SILENCE_MS = 10_000;
-/** Most bytes sent in answer to one PULL. */
-const ANSWER_BYTES_MAX = 256 * 1024;
 
 /** A state transfer, from the giver's side. */
 interface Transfer {

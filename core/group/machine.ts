@@ -63,6 +63,8 @@ export class GroupMachine {
   #openFirst = 0;
   #ownPackets: Uint8Array[] = [];
   #markedStable = 0;
+  /** The view for which the members were told that this process is ready; 0 for none. */
+  #readyTold = 0;
   #now = 0;
   /** Once this member has left: until when it tells others. */
   #lingerUntil = Infinity;
@@ -247,7 +249,12 @@ export class GroupMachine {
     const { state } = this;
     if (state.phase === "over") return Infinity;
     if (state.phase === "leaving") return this.#lingerUntil;
-    if (state.phase === "joining") this.taking.tick(now);
+    if (state.phase === "joining") {
+      this.taking.tick(now);
+      const { ready } = this.taking;
+      if (ready > this.#readyTold) this.admission.ask(now, true);
+      this.#readyTold = ready;
+    }
     this.membership.tick(now);
     let next = Infinity;
     if (state.roster?.self !== undefined && state.phase === "member") {

@@ -19,6 +19,7 @@ import type { Message } from "./events.ts";
 import type { Membership } from "./membership.ts";
 import type { GroupState } from "./state.ts";
 import {
+  ANSWER_BYTES_MAX,
   CHUNK_FIXED_BYTES,
   ChunkFlag,
   digestOf,
@@ -96,7 +97,9 @@ export class Taking {
 
   /** Number of the view with whose messages this process has caught up; 0 while it has not. */
   get ready(): number {
-    return this.#ready && this.#offset >= this.#total && this.#view !== undefined ? this.#view.number : 0;
+    // What is left is one answer away: the rest comes while the view changes.
+    const left = this.#total - this.#offset;
+    return this.#ready && left <= ANSWER_BYTES_MAX && this.#view !== undefined ? this.#view.number : 0;
   }
 
   /** A member has said what the present view is. */
@@ -378,7 +381,7 @@ export class Taking {
     const before = target.number - 1;
     if (state.roster?.number !== before) {
       // The tail must have come to its end in that view: what is missing of the cut is then held by others.
-      if (this.#view?.number !== before || this.ready !== before || !this.#final) return;
+      if (this.#view?.number !== before || this.#offset < this.#total || !this.#final) return;
       // What the giver has delivered is in the cut if it has answered. If not, it may be on its way out, with messages that
       // nobody else ever delivers: then this process needs the state of another one.
       if (this.#bases.some((base, rank) => base > target.cut[rank])) return this.#another(now);

@@ -19,6 +19,8 @@ import { memberMaps } from "../membership/proposal.ts";
 import { encodeControl, isCount, isCounts, parseControlBytes } from "../wire/control.ts";
 import { readView } from "./greeting.ts";
 
+/** Most bytes sent in answer to one PULL. */
+export const ANSWER_BYTES_MAX: number = 256 * 1024;
 /** Bytes of a CHUNK before what it carries. */
 export const CHUNK_FIXED_BYTES = 48;
 /** Bytes of an entry of the tail before what it carries. */

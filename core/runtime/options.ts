@@ -22,7 +22,7 @@ export interface JoinOptions {
   /**
    * How many of the peers and this process must be there before they found a group, if none of them is a member of one. Default:
    * all of them. 0 to only ever join a group that exists. With fewer than all, processes that start while others are not
-   * reachable can found a second group.
+   * reachable can found a second group. The first address in natural order must always be there: that process founds.
    */
   readonly expect?: number;
   /** Who should lead: the most senior member, or whom an election by `bully` or `ring` names. Default `senior`. */

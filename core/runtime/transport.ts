@@ -35,7 +35,7 @@ export interface TransportHandler {
   reachable(peer: Address, up: boolean): void;
   /**
    * Somebody that this adapter does not reach for reaches for it, under this address. Called now and then while that is so.
-   * Its packets are heard once the handler has called `connect`.
+   * Its packets are sure to be heard only once the handler has called `connect`.
    */
   stranger?(peer: Address): void;
 }
