@@ -9,7 +9,7 @@ import { parseArgs } from "node:util";
 import { runCascade } from "./cascade.ts";
 import { CHAOS_TIMING, type CrewSettings, DETECTION_MS, type Verdict } from "./crew.ts";
 import { runNetns } from "./netns.ts";
-import { type RoundsResult, runRounds } from "./rounds.ts";
+import { MISHAPS, type RoundsResult, runRounds } from "./rounds.ts";
 
 const HELP = `Usage: deno task chaos [options]
 
@@ -18,6 +18,7 @@ Kills, stops and cuts off real processes that form a group over ZeroMQ, and chec
   --rounds N        how many rounds (default 50)
   --members N       how many members, 3 to 9 (default 5)
   --seed S          what happens to whom (default 1); when exactly it hits differs from run to run
+  --only NAME       only this happens: ${Object.keys(MISHAPS).join(", ")}
   --rate N          messages a second of each member, 1 to 1000 (default 50)
   --scenario NAME   rounds:  members are killed, stopped, started again, never so many that the quorum is gone (default)
                     cascade: 3, 2, 1 members, failing one after the other
@@ -49,6 +50,7 @@ function parse(args: readonly string[]) {
         rounds: { type: "string", default: "50" },
         members: { type: "string", default: "5" },
         seed: { type: "string", default: "1" },
+        only: { type: "string" },
         rate: { type: "string", default: "50" },
         scenario: { type: "string", default: "rounds" },
         netns: { type: "boolean" },
@@ -97,6 +99,8 @@ async function main(args: readonly string[]): Promise<number> {
   if (!SCENARIOS.includes(options.scenario)) {
     throw new UsageError(`--scenario is '${options.scenario}'; use ${SCENARIOS.join(", ")}`);
   }
+  const names = Object.keys(MISHAPS).filter((name) => name === (options.only ?? name));
+  if (names.length === 0) throw new UsageError(`--only is '${options.only}'; --help names what can happen`);
   const rounds = whole("rounds", options.rounds, 1, 100_000);
   const seed = whole("seed", options.seed, 0, Number.MAX_SAFE_INTEGER);
   const settings: CrewSettings = {
@@ -106,7 +110,7 @@ async function main(args: readonly string[]): Promise<number> {
   };
   const wanted = (name: string): boolean => options.scenario === name || options.scenario === "all";
   let sound = true;
-  if (wanted("rounds")) sound = reportRounds(await runRounds(settings, rounds, seed)) && sound;
+  if (wanted("rounds")) sound = reportRounds(await runRounds(settings, rounds, seed, names)) && sound;
   if (wanted("cascade")) {
     for (const verdict of await runCascade(settings)) sound = report("cascade", verdict) && sound;
   }

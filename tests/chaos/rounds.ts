@@ -78,7 +78,7 @@ async function stop(round: Round, stopped: readonly Seat[]): Promise<string | un
 }
 
 /** What can happen, by name. */
-const MISHAPS: Readonly<Record<string, Mishap>> = {
+export const MISHAPS: Readonly<Record<string, Mishap>> = {
   kill: (round) => kill(round, [follower(round)]),
   killLeader: (round) => kill(round, [round.leader]),
   killTwo: (round) => {
@@ -155,8 +155,7 @@ const MISHAPS: Readonly<Record<string, Mishap>> = {
 };
 
 /** A seeded order in which everything happens as often as everything else. */
-function* draws(random: Random): Generator<string, never> {
-  const names = Object.keys(MISHAPS);
+function* draws(random: Random, names: readonly string[]): Generator<string, never> {
   for (;;) {
     const bag = [...names];
     while (bag.length > 0) yield bag.splice(random.int(0, bag.length - 1), 1)[0];
@@ -166,16 +165,22 @@ function* draws(random: Random): Generator<string, never> {
 /**
  * Runs rounds.
  *
+ * @param names What can happen.
  * @throws {Error} When something that must happen does not: a hang. The traces are kept.
  */
-export async function runRounds(settings: CrewSettings, rounds: number, seed: number): Promise<RoundsResult> {
+export async function runRounds(
+  settings: CrewSettings,
+  rounds: number,
+  seed: number,
+  names: readonly string[] = Object.keys(MISHAPS),
+): Promise<RoundsResult> {
   const started = performance.now();
   const random = new Random(seed);
   const crew = await Crew.start(settings);
   const crashes: number[] = [];
   let sound = false;
   try {
-    const drawn = draws(random);
+    const drawn = draws(random, names);
     for (let number = 1; number <= rounds;) {
       const startedAt = performance.now();
       const name = drawn.next().value;

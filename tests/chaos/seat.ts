@@ -92,6 +92,8 @@ export class Seat {
   /** Whether it is a member, as far as it knows. */
   isMember = false;
   blocked = false;
+  /** What a person should look at, in its present life. */
+  warnings: string[] = [];
   /** Whom it suspects. */
   readonly suspects: Set<string> = new Set();
   readonly counts: Counts = { suspicions: 0, evictions: 0, blocked: 0, views: 0 };
@@ -208,7 +210,8 @@ export class Seat {
       this.blocked ? ", blocked" : "",
       this.suspects.size > 0 ? `, suspects ${[...this.suspects].join(" ")}` : "",
     ];
-    return `${this.name} is ${this.condition}: ${seen}${marks.join("")}`;
+    const warnings = this.warnings.map((warning) => `; ${warning}`).join("");
+    return `${this.name} is ${this.condition}: ${seen}${marks.join("")}${warnings}`;
   }
 
   /** What its lives wrote down, with a crash after the last line of each that was killed. */
@@ -224,6 +227,7 @@ export class Seat {
 
   #forget(): void {
     this.views = [];
+    this.warnings = [];
     this.isMember = false;
     this.blocked = false;
     this.suspects.clear();
@@ -258,6 +262,9 @@ export class Seat {
       case "blocked":
         this.blocked ||= line.reason === "minority";
         if (line.reason === "minority") this.counts.blocked++;
+        break;
+      case "warning":
+        this.warnings.push(`${line.code}: ${line.text}`);
         break;
       case "unblocked":
         this.blocked = false;
