@@ -382,13 +382,14 @@ export class Taking {
     if (state.roster?.number !== before) {
       // The tail must have come to its end in that view: what is missing of the cut is then held by others.
       if (this.#view?.number !== before || this.#offset < this.#total || !this.#final) return;
-      // What the giver has delivered is in the cut if it has answered. If not, it may be on its way out, with messages that
-      // nobody else ever delivers: then this process needs the state of another one.
-      if (this.#bases.some((base, rank) => base > target.cut[rank])) return this.#another(now);
       if (state.roster !== undefined) this.#membership.unobserve();
+      this.#confirmedBallot = 0;
       this.#membership.observe(this.#view, this.#bases, now);
       this.#membership.fetch(target);
     }
+    // What the giver has delivered is in the cut if it has answered. If not, it may be on its way out, with messages that
+    // nobody else ever delivers: then this process needs the state of another one. Each proposal has a cut of its own.
+    if (this.#bases.some((base, rank) => base > target.cut[rank])) return this.#another(now);
     if (!this.#membership.holds(target.cut)) return;
     if (this.#installing !== undefined) {
       const { proposal } = { proposal: this.#installing };
