@@ -3,34 +3,26 @@
  *
  * The agreement itself is in membership/view_change.ts; what starts it may be wrong at any time without harm.
  */
-import { invariant } from "../base/errors.ts";
-import { type Address, compareNatural, type Incarnation } from "../base/ids.ts";
-import { type Election, makeElection, nextLeader } from "../election/mod.ts";
+import type { Address, Incarnation } from "../base/ids.ts";
+import { type Election, makeElection } from "../election/mod.ts";
 import { encodeRecord } from "../membership/ballot_record.ts";
-import { type Answer, type Proposal, proposalMap } from "../membership/proposal.ts";
+import type { Answer, Proposal } from "../membership/proposal.ts";
 import { type ChangeMessage, type ChangePort, ViewChange } from "../membership/view_change.ts";
-import {
-  type Departure,
-  isChangeQuorum,
-  isSameMember,
-  type Member,
-  rankIn,
-  type View,
-} from "../membership/view.ts";
+import { type Departure, isSameMember, type Member, rankIn, type View } from "../membership/view.ts";
 import type { Progress } from "../multicast/send_stream.ts";
-import { encodeControl } from "../wire/control.ts";
 import { Kind } from "../wire/message.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
 import type { Archive } from "./archive.ts";
 import { readChange, writeChange, writeCut } from "./change_messages.ts";
 import type { Delivery } from "./delivery.ts";
+import { draftProposal, idsOf } from "./draft.ts";
+import { departedOf, Installation } from "./installation.ts";
+import { Laggards } from "./laggards.ts";
 import type { Repair } from "./repair.ts";
 import { type Departed, Peer, Roster } from "./roster.ts";
 import type { GroupState } from "./state.ts";
 import type { Watch } from "./watch.ts";
 
-/** Shortest time between two INSTALLs to the same laggard, in milliseconds. */
-const REMIND_MS = 20;
 /** First time after which a proposer repeats itself, in milliseconds; doubled each time. */
 const REPEAT_MS = 25;
 /** Longest time after which a proposer repeats itself, in milliseconds. */
@@ -59,13 +51,12 @@ export interface MembershipHost {
 export class Membership implements ChangePort {
   /** The change from the present view to the next; `undefined` before the first view. */
   change: ViewChange | undefined = undefined;
-  /** The view before the present one. */
-  archive: Archive | undefined = undefined;
   readonly #state: GroupState;
-  readonly #delivery: Delivery;
   readonly #repair: Repair;
   readonly #watch: Watch;
   readonly #host: MembershipHost;
+  readonly #installation: Installation;
+  readonly #laggards: Laggards;
   #election: Election | undefined = undefined;
   #electionTold = false;
   #now = 0;
@@ -76,15 +67,19 @@ export class Membership implements ChangePort {
   #giveUpAt = Infinity;
   #repeatAt = Infinity;
   #repeatMs = REPEAT_MS;
-  /** When each member of the view before was last reminded, by its old rank. */
-  readonly #remindedAt = new Map<number, number>();
 
   constructor(state: GroupState, delivery: Delivery, repair: Repair, watch: Watch, host: MembershipHost) {
     this.#state = state;
-    this.#delivery = delivery;
     this.#repair = repair;
     this.#watch = watch;
     this.#host = host;
+    this.#installation = new Installation(state, delivery, watch);
+    this.#laggards = new Laggards(state);
+  }
+
+  /** The view before the present one. */
+  get archive(): Archive | undefined {
+    return this.#laggards.archive;
   }
 
   /** Founds a group: the first view, of this member alone. */
@@ -172,41 +167,17 @@ export class Membership implements ChangePort {
 
   /** Somebody is still in the view before, and may not know better. */
   remind(rank: number, now: number): void {
-    const { archive } = this;
-    const peer = archive?.roster.peers[rank];
-    if (archive === undefined || peer === undefined) return;
-    if (now - (this.#remindedAt.get(rank) ?? -Infinity) < REMIND_MS) return;
-    this.#remindedAt.set(rank, now);
-    this.sendView(peer.address);
+    this.#laggards.remind(rank, now);
   }
 
   /** Sends the present view to an address, labelled with the view before, by one that was in it. */
   sendView(address: Address): void {
-    const { archive } = this;
-    if (archive === undefined) return;
-    const { unicast, identity, config } = this.#state;
-    const { proposal } = archive;
-    this.#count(1);
-    if (archive.roster.self === undefined) { // it joined with this view
-      const body = encodeControl({ ...proposalMap(proposal), from: config.address });
-      return this.#state.sendOutside(address, Kind.install, 0, proposal.number, 0, body);
-    }
-    unicast.identify(archive.identity);
-    this.#state.send(address, writeChange(unicast, { kind: "install", proposal }, proposal.number));
-    unicast.identify(identity);
+    this.#laggards.sendView(address);
   }
 
   /** A member was heard in this view. */
   seen(peer: Peer): void {
-    peer.seen = true;
-    const { archive } = this;
-    if (archive === undefined || [...this.#state.view.others()].some((other) => !other.seen)) return;
-    // Everybody has installed the view: nobody needs what only members that are gone had sent.
-    for (const { member, stream } of archive.roster.peers) {
-      if (rankIn(archive.proposal.members, member.address, member.incarnation) < 0) {
-        stream.store.pruneThrough(Infinity);
-      }
-    }
+    this.#laggards.seen(peer);
   }
 
   /** Does what has become due. */
@@ -307,51 +278,11 @@ export class Membership implements ChangePort {
 
   /** @inheritdoc */
   draft(answers: readonly (Answer | undefined)[], joiners?: readonly string[]): Proposal {
-    const { view, self, election } = {
-      view: this.#state.view,
-      self: this.#state.view.rank,
-      election: this.#state.config.election,
-    };
-    const kept: Member[] = [];
-    const departed: { rank: number; reason: Departure }[] = [];
+    const { view, config } = this.#state;
     const verdicts = view.peers.map((peer) => this.#watch.verdict(peer, this.#now));
-    // Members that do not keep up are let go only if enough are left: better a slow group than none.
-    const steady = view.peers.filter(({ rank }) =>
-      answers[rank]?.voterOnly === false && verdicts[rank] !== "slow" && verdicts[rank] !== "left"
-    );
-    const spares = isChangeQuorum(view.size, steady.map(({ rank }) => rank));
-    for (const peer of view.peers) {
-      const answer = answers[peer.rank];
-      const verdict = verdicts[peer.rank];
-      // Who answers lives, whatever others suspect.
-      const reason = verdict === "crashed" || (verdict === "slow" && !spares) ? undefined : verdict;
-      if (answer === undefined) departed.push({ rank: peer.rank, reason: verdict ?? "crashed" });
-      else if (reason !== undefined || answer.voterOnly) {
-        departed.push({ rank: peer.rank, reason: reason ?? "restarted" });
-      } else kept.push(peer.member);
-    }
     const newcomers = this.#host.candidates()
-      .filter(({ address, name }) =>
-        (joiners === undefined || joiners.includes(address)) &&
-        kept.every((member) => member.address !== address && member.name !== name)
-      )
-      .sort((a, b) => compareNatural(a.name, b.name));
-    if (kept.length + newcomers.length === 0) { // all want to leave: somebody is last
-      kept.push(view.peers[self].member);
-      departed.splice(departed.findIndex(({ rank }) => rank === self), 1);
-    }
-    const members = [...kept, ...newcomers];
-    const ids = idsOf(members);
-    const previous = members.findIndex((member) => isSameMember(member, view.leader.member));
-    const proposer = members.findIndex((member) => isSameMember(member, view.peers[self].member));
-    return {
-      number: view.number + 1,
-      lineage: view.view.lineage,
-      members,
-      leader: nextLeader(election, ids.map((id) => ({ id })), previous, proposer),
-      cut: view.peers.map((_, rank) => Math.max(0, ...answers.map((answer) => answer?.holds[rank] ?? 0))),
-      departed,
-    };
+      .filter(({ address }) => joiners === undefined || joiners.includes(address));
+    return draftProposal(view, config.election, answers, verdicts, newcomers);
   }
 
   /** @inheritdoc */
@@ -385,97 +316,23 @@ export class Membership implements ChangePort {
     const old = state.view;
     const own = state.member;
     this.#host.settle();
-    const departed = proposal.departed.map(({ rank, reason }): Departed => ({
-      member: old.peers[rank].member,
-      reason,
-    }));
+    const departed = departedOf(old, proposal);
     if (rankIn(proposal.members, own.address, own.incarnation) < 0) {
-      this.#keep(old, proposal);
+      this.#laggards.keep(old, proposal);
       const reason = departed.find(({ member }) => isSameMember(member, own))?.reason;
       return this.#host.excluded(reason, old.rank < 0 ? undefined : proposal.cut[old.rank]);
     }
     this.#host.arrive();
-    this.#deliverCut(old, proposal.cut);
-    this.#keep(old, proposal);
-    const peers = proposal.members.map((member, rank) => this.#carryOver(old, member, rank));
-    const progress = peers.map((peer): Progress => {
-      const before = old.self === undefined ? undefined : old.find(peer.address, peer.incarnation);
-      if (before === undefined) return { received: state.own.last, delivered: state.own.last };
-      return state.own.progressOf(before.rank);
-    });
-    const view: View = {
-      number: proposal.number,
-      lineage: proposal.lineage,
-      members: proposal.members,
-      leader: proposal.leader,
-    };
-    const joined = old.self === undefined
-      ? proposal.members
-      : proposal.members.filter((member) => old.find(member.address, member.incarnation) === undefined);
-    this.#enter(new Roster(view, peers, own), progress);
-    this.#tell(view, joined, departed);
-  }
-
-  /** Delivers everything up to the cut, and nothing beyond. */
-  #deliverCut(old: Roster, cut: readonly number[]): void {
-    const { order } = this.#delivery;
-    for (const stream of old.streams) {
-      order.truncate(stream, cut[stream.rank]);
-      stream.through = cut[stream.rank];
-    }
-    for (const stream of old.streams) {
-      if (stream !== this.#state.loopback) this.#delivery.handHeld(stream);
-    }
-    order.review();
-    for (const { released, rank } of old.streams) {
-      invariant(
-        released >= cut[rank],
-        () =>
-          `of the messages of ${old.peers[rank].name} up to ${cut[rank]} only ${released} can be delivered`,
-      );
-    }
-  }
-
-  /** Keeps what a laggard may ask for. */
-  #keep(old: Roster, proposal: Proposal): void {
-    const { own, loopback, identity } = this.#state;
-    this.archive = { roster: old, identity, own, loopback, proposal };
-    this.#remindedAt.clear();
-  }
-
-  /** The place of a member in the next view, with what is known of it. */
-  #carryOver(old: Roster, member: Member, rank: number): Peer {
-    const state = this.#state;
-    const before = old.find(member.address, member.incarnation);
-    const own = isSameMember(member, state.member);
-    if (before === undefined || (own && old.self === undefined)) {
-      const stream = own ? state.loopback : state.stream(rank, member.incarnation, 1);
-      stream.rank = rank;
-      const peer = new Peer(rank, member, stream);
-      if (!own) peer.detector = this.#watch.detector(this.#now);
-      return peer;
-    }
-    const { stream } = before;
-    stream.rank = rank;
-    stream.through = Infinity;
-    stream.retarget(stream.received, this.#now);
-    const peer = new Peer(rank, member, stream);
-    peer.detector = own ? undefined : before.detector ?? this.#watch.detector(this.#now);
-    peer.successor = before.successor;
-    peer.leaving = before.leaving;
-    peer.suspected = before.suspected;
-    peer.suspectedAt = before.suspectedAt;
-    return peer;
+    this.#installation.deliverCut(old, proposal.cut);
+    this.#laggards.keep(old, proposal);
+    const { roster, progress, joined } = this.#installation.next(old, proposal, this.#now);
+    this.#enter(roster, progress);
+    this.#tell(roster.view, joined, departed);
   }
 
   #enter(roster: Roster, progress: readonly Progress[]): void {
     const state = this.#state;
-    for (const peer of roster.others()) state.reach(peer.address, true);
-    state.own.reform(progress);
-    state.wedged = false;
-    state.phase = "member";
-    state.enter(roster);
-    state.counters.viewsInstalled++;
+    this.#installation.enter(roster, progress);
     this.reset();
     this.change = new ViewChange(roster.view.members, roster.rank, this);
     const ids = idsOf(roster.view.members);
@@ -496,12 +353,7 @@ export class Membership implements ChangePort {
   }
 
   #tell(view: View, joined: readonly Member[], departed: readonly Departed[]): void {
-    const { member } = this.#state;
-    this.#state.tell({ type: "view", view, joined, departed });
-    const leader = view.members[view.leader];
-    if (!isSameMember(leader, member)) {
-      this.#state.tell({ type: "leader", epoch: view.number, leader, own: false });
-    }
+    this.#installation.tell(view, joined, departed);
     this.#host.installed(view, this.#state.view.streams.map(({ handed }) => handed));
   }
 
@@ -607,12 +459,6 @@ export class Membership implements ChangePort {
   #count(packets: number): void {
     this.#state.counters.changePackets += packets;
   }
-}
-
-/** Ids for elections: places in the natural order of names. */
-function idsOf(members: readonly Member[]): number[] {
-  const names = members.map(({ name }) => name).sort(compareNatural);
-  return members.map(({ name }) => names.indexOf(name));
 }
 
 /** The life after a given one. */

@@ -1,0 +1,68 @@
+/**
+ * Drafting: what a member proposes as the next view when no proposal was accepted before. Who answered and keeps up stays, in
+ * the present order; newcomers come behind, in the natural order of names; the cut is the most that any answer holds.
+ */
+import { compareNatural } from "../base/ids.ts";
+import { nextLeader } from "../election/mod.ts";
+import type { Answer, Proposal } from "../membership/proposal.ts";
+import { type Departure, isChangeQuorum, isSameMember, type Member } from "../membership/view.ts";
+import type { GroupConfig } from "./config.ts";
+import type { Roster } from "./roster.ts";
+
+/**
+ * Drafts the view after the present one.
+ *
+ * @param answers What members have promised, by rank; `undefined` for those that have not.
+ * @param verdicts Why each member should go, by rank; `undefined` for those that should not.
+ * @param newcomers Those that have caught up.
+ */
+export function draftProposal(
+  view: Roster,
+  election: GroupConfig["election"],
+  answers: readonly (Answer | undefined)[],
+  verdicts: readonly (Departure | undefined)[],
+  newcomers: readonly Member[],
+): Proposal {
+  const kept: Member[] = [];
+  const departed: { rank: number; reason: Departure }[] = [];
+  // Members that do not keep up are let go only if enough are left: better a slow group than none.
+  const steady = view.peers.filter(({ rank }) =>
+    answers[rank]?.voterOnly === false && verdicts[rank] !== "slow" && verdicts[rank] !== "left"
+  );
+  const spares = isChangeQuorum(view.size, steady.map(({ rank }) => rank));
+  for (const peer of view.peers) {
+    const answer = answers[peer.rank];
+    const verdict = verdicts[peer.rank];
+    // Who answers lives, whatever others suspect.
+    const reason = verdict === "crashed" || (verdict === "slow" && !spares) ? undefined : verdict;
+    if (answer === undefined) departed.push({ rank: peer.rank, reason: verdict ?? "crashed" });
+    else if (reason !== undefined || answer.voterOnly) {
+      departed.push({ rank: peer.rank, reason: reason ?? "restarted" });
+    } else kept.push(peer.member);
+  }
+  const joining = newcomers
+    .filter(({ address, name }) => kept.every((member) => member.address !== address && member.name !== name))
+    .sort((a, b) => compareNatural(a.name, b.name));
+  if (kept.length + joining.length === 0) { // all want to leave: somebody is last
+    kept.push(view.peers[view.rank].member);
+    departed.splice(departed.findIndex(({ rank }) => rank === view.rank), 1);
+  }
+  const members = [...kept, ...joining];
+  const ids = idsOf(members);
+  const previous = members.findIndex((member) => isSameMember(member, view.leader.member));
+  const proposer = members.findIndex((member) => isSameMember(member, view.peers[view.rank].member));
+  return {
+    number: view.number + 1,
+    lineage: view.view.lineage,
+    members,
+    leader: nextLeader(election, ids.map((id) => ({ id })), previous, proposer),
+    cut: view.peers.map((_, rank) => Math.max(0, ...answers.map((answer) => answer?.holds[rank] ?? 0))),
+    departed,
+  };
+}
+
+/** Ids for elections: places in the natural order of names. */
+export function idsOf(members: readonly Member[]): number[] {
+  const names = members.map(({ name }) => name).sort(compareNatural);
+  return members.map(({ name }) => names.indexOf(name));
+}
