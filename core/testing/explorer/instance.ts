@@ -28,6 +28,8 @@ export interface ExplorerOptions {
   readonly restarts?: number;
   /** Whether a process that is no member of the first view wants to join (default false). */
   readonly joiner?: boolean;
+  /** Whether the most senior member wants to leave: it votes, and is in no proposal (default false). */
+  readonly leaver?: boolean;
   /** States after which the search ends unfinished (default 40,000,000). */
   readonly statesMax?: number;
   /** Whether steps and packets that cannot matter any more are left out (default true). */
@@ -86,6 +88,7 @@ export class Instance {
       changes: 1,
       restarts: 0,
       joiner: false,
+      leaver: false,
       statesMax: 40_000_000,
       reduced: true,
       ...options,

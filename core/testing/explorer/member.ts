@@ -7,7 +7,7 @@
 import type { Answer, Proposal } from "../../membership/proposal.ts";
 import { type ChangeMessage, type ChangePort, ViewChange } from "../../membership/view_change.ts";
 import type { ExplorerMutation } from "./mutations.ts";
-import { type Instance, type Packet, type PacketBody } from "./instance.ts";
+import type { Instance, Packet, PacketBody } from "./instance.ts";
 import { copyChange, freshChange, isExhausted, isWedged, normalized, type Seat } from "./seat.ts";
 
 /** Something that a member may do by itself, or a packet that it receives. */
@@ -71,6 +71,7 @@ export class ExplorerMember implements ChangePort {
   readonly #index: number;
   /** The members of the view in which the step begins. */
   readonly #view: readonly number[];
+  readonly #viewNumber: number;
   #entered = false;
   readonly #sends: (readonly [number, number])[] = [];
   readonly #faults: Fault[] = [];
@@ -80,6 +81,7 @@ export class ExplorerMember implements ChangePort {
     this.instance = instance;
     this.#index = index;
     this.#view = seat.members;
+    this.#viewNumber = seat.view;
     this.seat = { ...seat };
     const members = seat.members.map((member) => instance.members[member]);
     this.change = new ViewChange(members, Math.max(0, seat.members.indexOf(index)), this);
@@ -199,10 +201,13 @@ export class ExplorerMember implements ChangePort {
     const records = members.map((index) => this.instance.members[index]);
     const candidates = this.instance.members.slice(this.instance.options.members)
       .filter(({ address }) => view === 1 && (joiners === undefined || joiners.includes(address)));
+    const stays = (rank: number): boolean =>
+      answers[rank] !== undefined && !(this.instance.options.leaver && members[rank] === 0);
+    const next = [...records.filter((_, rank) => stays(rank)), ...candidates];
     return {
       number: view + 1,
       lineage: 1,
-      members: [...records.filter((_, rank) => answers[rank] !== undefined), ...candidates],
+      members: next.length > 0 ? next : [this.instance.members[this.#index]],
       leader: 0,
       cut: members.map((_, rank) => Math.max(0, ...answers.map((answer) => answer?.holds[rank] ?? 0))),
       departed: members.flatMap((_, rank) =>
@@ -320,7 +325,7 @@ export class ExplorerMember implements ChangePort {
   }
 
   #claimDecision(event: StepEvent, decided: Proposal): void {
-    const { seat, instance, change } = this;
+    const { instance, change } = this;
     const { acceptors, ballot } = change.state;
     const of = this.#view;
     if (!change.state.installed) this.#choose(decided);
@@ -335,10 +340,10 @@ export class ExplorerMember implements ChangePort {
   }
 
   #claimPromises(): void {
-    const { seat, change } = this;
-    const members = change.answered.map((rank) => seat.members[rank]);
-    const { ballot } = change.state;
-    this.#claims.push({ kind: "promised", members, of: this.#view, view: seat.view, ballot, proposal: 0 });
+    const of = this.#view;
+    const members = this.change.answered.map((rank) => of[rank]);
+    const { ballot } = this.change.state;
+    this.#claims.push({ kind: "promised", members, of, view: this.#viewNumber, ballot, proposal: 0 });
   }
 
   #sendTo(index: number, body: PacketBody): void {

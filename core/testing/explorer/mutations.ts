@@ -104,7 +104,7 @@ export const EXPLORER_MUTATIONS: readonly ExplorerMutation[] = [
     name: "SAME_BALLOT_TWICE",
     about: "a proposer proposes again, and otherwise, under one ballot when another answer arrives",
     breaks: "P1",
-    options: { ...SMALL, reduced: false },
+    options: { messages: 0, reduced: false },
     concludesAgain: true,
     plant: ({ change }) => {
       const { state } = change;
@@ -117,7 +117,10 @@ export const EXPLORER_MUTATIONS: readonly ExplorerMutation[] = [
       };
       const conclude = change.conclude.bind(change);
       change.conclude = () => {
-        if (state.phase === "accepting") state.phase = "collecting";
+        if (state.phase === "accepting") {
+          state.phase = "collecting";
+          state.acceptors = [];
+        }
         conclude();
       };
     },
@@ -131,7 +134,7 @@ export const EXPLORER_MUTATIONS: readonly ExplorerMutation[] = [
   },
   {
     name: "ACCEPTED_NOT_RESET",
-    about: "what was accepted for one view is told as accepted for the next, and views carry no number",
+    about: "what was accepted for one view is told as accepted for the next",
     breaks: "P1",
     options: { ...SMALL, changes: 2, ballots: 1, messages: 0 },
     plant: (member) => {
@@ -141,7 +144,6 @@ export const EXPLORER_MUTATIONS: readonly ExplorerMutation[] = [
         enter(proposal);
         member.seat.change = { ...freshChange(), accepted };
       };
-      member.isReadable = () => true;
     },
   },
   {
