@@ -9,7 +9,7 @@
  * it hears as many as expected and none of them is a member. So a cold start forms one group, and nobody founds a second one
  * while it can hear a member of the first.
  */
-import { type Address, compareNatural, type Incarnation } from "../base/ids.ts";
+import { type Address, compareNatural } from "../base/ids.ts";
 import { memberMaps } from "../membership/proposal.ts";
 import type { Member, View } from "../membership/view.ts";
 import { encodeControl, parseControl } from "../wire/control.ts";
@@ -19,36 +19,14 @@ import type { Giving } from "./giving.ts";
 import { type Hello, readHeld, readHello, readOut, readPull, readRefusal, readWelcome } from "./greeting.ts";
 import type { Membership } from "./membership.ts";
 import type { GroupState } from "./state.ts";
+import { HELLO_MS_MAX, Strangers, STRANGERS_MAX } from "./strangers.ts";
 import type { Taking } from "./taking.ts";
 import type { Voter } from "./voter.ts";
 
-/** How long a greeting counts, in heartbeats. */
-const FRESH_BEATS = 10;
-/** Longest time between two greetings, in milliseconds. */
-const HELLO_MS_MAX = 1000;
 /** How long a stranger may go without a greeting before its connection is given up, in milliseconds. */
 const STRANGER_MS = 30_000;
-/** Most strangers that connections are kept to. */
-const STRANGERS_MAX = 1024;
 /** Shortest time between two answers to the same stranger, in milliseconds. */
 const ANSWER_MS = 5;
-
-/** Somebody who is not a member. */
-class Stranger {
-  readonly member: Member;
-  hello: Hello;
-  heardAt: number;
-  /** When it was last told of the view; `undefined` for not yet. */
-  answeredAt: number | undefined = undefined;
-  /** When it was first ready in the present view; `undefined` while it is not. */
-  readyAt: number | undefined = undefined;
-
-  constructor(member: Member, hello: Hello, now: number) {
-    this.member = member;
-    this.hello = hello;
-    this.heardAt = now;
-  }
-}
 
 /** Greets, and judges greetings. */
 export class Admission {
@@ -60,8 +38,8 @@ export class Admission {
   readonly #excluded: () => void;
   readonly #found: () => void;
   readonly #voter: () => Voter | undefined;
-  /** Those who greeted, by address. */
-  readonly #strangers = new Map<Address, Stranger>();
+  /** Those who greeted. */
+  readonly #strangers: Strangers;
   /** Those who are connected only because they asked for it, and since when nothing came of it. */
   readonly #idle = new Map<Address, number>();
   readonly #founders: readonly Address[];
@@ -95,6 +73,7 @@ export class Admission {
     this.#founders = config.expect === 0
       ? []
       : [...new Set([config.address, ...config.seeds])].sort(compareNatural);
+    this.#strangers = new Strangers(state, this.#founders);
   }
 
   /** Starts to look for the group. @param contacts Members of it that are known; with some, no new group is ever founded. */
@@ -130,42 +109,25 @@ export class Admission {
 
   /** Where an unlabelled question of a joiner is answered to. */
   addressOf(incarnation: number): Address | undefined {
-    for (const { member } of this.#strangers.values()) {
-      if (member.incarnation === incarnation) return member.address;
-    }
-    return undefined;
+    return this.#strangers.addressOf(incarnation);
   }
 
   /** Those who have caught up with the present view. */
   candidates(now: number): Member[] {
-    const ready: Member[] = [];
-    for (const stranger of this.#strangers.values()) {
-      if (stranger.readyAt !== undefined && this.#isFresh(stranger, now)) ready.push(stranger.member);
-    }
-    return ready;
+    return this.#strangers.candidates(now);
   }
 
   /** Whether it is worth waiting for more to be ready. */
   gathering(now: number): boolean {
-    let first = Infinity;
-    let late = false;
-    for (const stranger of this.#strangers.values()) {
-      if (!this.#isFresh(stranger, now)) continue;
-      if (stranger.readyAt === undefined) late = true;
-      else first = Math.min(first, stranger.readyAt);
-    }
-    return late && now < first + this.#state.config.timing.gatherMs;
+    return this.#strangers.gathering(now);
   }
 
   /** A view was installed: who is in it is no stranger. */
   installed(view: View, now: number): void {
-    for (const { address, incarnation } of view.members) {
+    for (const { address } of view.members) {
       this.#idle.delete(address);
-      if ((this.#strangers.get(address)?.member.incarnation ?? Infinity) <= incarnation) {
-        this.#strangers.delete(address);
-      }
     }
-    for (const stranger of this.#strangers.values()) stranger.readyAt = undefined;
+    this.#strangers.installed(view);
     this.reachable(now);
   }
 
@@ -240,19 +202,17 @@ export class Admission {
   /** Does what has become due. */
   tick(now: number): void {
     if (now >= this.#helloAt) this.#greet(now);
-    for (const [address, stranger] of this.#strangers) {
-      if (!this.#isFresh(stranger, now)) {
-        this.#strangers.delete(address);
-        this.#idle.set(address, now);
-      }
-    }
+    for (const address of this.#strangers.forget(now)) this.#idle.set(address, now);
     for (const [address, since] of this.#idle) {
       if (now - since <= STRANGER_MS) continue;
       this.#idle.delete(address);
       if (this.#strangers.has(address) || this.#state.config.seeds.includes(address)) continue;
       this.#state.reach(address, false);
     }
-    if (this.#state.phase === "joining" && this.#mayFound(now)) this.#found();
+    if (
+      this.#state.phase === "joining" && this.#taking.known === undefined &&
+      this.#strangers.mayFound(this.#contacts, now)
+    ) this.#found();
   }
 
   /** When something of this is due next. */
@@ -322,7 +282,7 @@ export class Admission {
       counters.implausible++;
       return;
     }
-    const fault = this.#fault(hello);
+    const fault = this.#strangers.fault(hello);
     if (fault !== "") {
       counters.refused++;
       const later = roster?.at(hello.address)?.incarnation ??
@@ -333,7 +293,10 @@ export class Admission {
       return this.#refuse(hello, fault, later);
     }
     if (hello.view > 0) return this.#visitor(hello);
-    this.#note(hello, now);
+    if (this.#strangers.note(hello, now)) {
+      this.#idle.delete(hello.address);
+      this.#state.reach(hello.address, true);
+    }
     if (phase !== "member" || roster?.self === undefined) return;
     const peer = roster.at(hello.address);
     if (peer !== undefined && peer.incarnation < hello.incarnation && peer !== roster.self) {
@@ -373,26 +336,6 @@ export class Admission {
       lineage: roster.view.lineage,
     });
     this.#state.sendOutside(hello.address, Kind.out, 0, roster.number, 0, body);
-  }
-
-  #note(hello: Hello, now: number): void {
-    const { roster, phase } = this.#state;
-    const { address, name, windowMessages, windowBytes } = hello;
-    if (roster?.find(address, hello.incarnation) !== undefined && phase === "member") return;
-    const before = this.#strangers.get(address);
-    if (before === undefined && this.#strangers.size >= STRANGERS_MAX) return;
-    const incarnation = hello.incarnation as Incarnation;
-    const stranger = before?.member.incarnation === incarnation
-      ? before
-      : new Stranger({ address, name, incarnation, windowMessages, windowBytes }, hello, now);
-    this.#strangers.set(address, stranger);
-    stranger.hello = hello;
-    stranger.heardAt = now;
-    if (phase !== "member" || hello.ready === 0 || hello.ready !== roster?.number) {
-      stranger.readyAt = undefined;
-    } else stranger.readyAt ??= now;
-    this.#idle.delete(address);
-    this.#state.reach(address, true);
   }
 
   #answer(hello: Hello, { number, lineage, members, leader }: View): void {
@@ -463,75 +406,8 @@ export class Admission {
     this.#state.sendOutside(hello.address, Kind.refuse, 0, later > hello.incarnation ? later : 0, 0, body);
   }
 
-  /** What is wrong with a greeting; `""` for nothing. */
-  #fault(hello: Hello): string {
-    const { config, roster } = this.#state;
-    if (hello.group !== config.group) return `its group is ${hello.group}, not ${config.group}`;
-    if (hello.order !== config.order) return `its order is ${hello.order}, not ${config.order}`;
-    if (hello.election !== config.election) {
-      return `its election is ${hello.election}, not ${config.election}`;
-    }
-    if (hello.messageBytesMax > config.limits.messageBytesMax) {
-      return `it sends messages of up to ${hello.messageBytesMax} bytes, more than ${config.limits.messageBytesMax}`;
-    }
-    if (hello.name === config.name) return `its name, ${hello.name}, is in use at ${config.address}`;
-    for (const peer of roster?.peers ?? []) {
-      if (peer.name === hello.name && peer.address !== hello.address && !peer.suspected) {
-        return `its name, ${hello.name}, is in use at ${peer.address}`;
-      }
-    }
-    const known = roster?.at(hello.address)?.incarnation ??
-      this.#strangers.get(hello.address)?.member.incarnation ?? 0;
-    if (hello.incarnation < known) {
-      return `it is an earlier life (${hello.incarnation}) than the one known here`;
-    }
-    return "";
-  }
-
-  #mayFound(now: number): boolean {
-    const { config } = this.#state;
-    if (config.expect === 0 || this.#founders[0] !== config.address || this.#taking.known !== undefined) {
-      return false;
-    }
-    // After an eviction the group lives on, unless everybody who was in it is here and in no group either.
-    for (const address of this.#contacts) {
-      const stranger = this.#strangers.get(address);
-      if (address !== config.address && (stranger === undefined || !this.#isFresh(stranger, now))) {
-        return false;
-      }
-    }
-    if (this.#contacts.length > 0 && this.#contacts.every((address) => address === config.address)) {
-      return false;
-    }
-    let there = 1;
-    for (const address of this.#founders) {
-      const stranger = this.#strangers.get(address);
-      if (stranger === undefined || !this.#isFresh(stranger, now)) continue;
-      const { founders } = stranger.hello;
-      if (
-        founders.length === this.#founders.length &&
-        founders.every((other, index) => other === this.#founders[index])
-      ) {
-        there++;
-      } else {
-        this.#state.warn(
-          "stranger",
-          `${stranger.hello.name} at ${address} expects ${founders.join(", ") || "a group to join"}, not ${
-            this.#founders.join(", ")
-          }`,
-        );
-      }
-    }
-    return there >= config.expect;
-  }
-
   #isContact(address: Address): boolean {
     return this.#state.config.seeds.includes(address) || this.#contacts.includes(address) ||
       this.#discovered.has(address);
-  }
-
-  #isFresh(stranger: Stranger, now: number): boolean {
-    return now - stranger.heardAt <=
-      Math.max(3 * HELLO_MS_MAX, FRESH_BEATS * this.#state.config.timing.heartbeatMs);
   }
 }

@@ -43,7 +43,7 @@ test("of two that do not hear each other the junior goes, when the others hear b
   assert.is(reason(table.seat("a"), "b"), undefined);
 });
 
-// admission.ts #mayFound: only the first of all expected addresses founds, even when it is not among those that are there.
+// strangers.ts mayFound: only the first of all expected addresses founds, even when it is not among those that are there.
 test("as many as expected found a group, whichever one is missing", () => {
   for (const missing of ALL) {
     const table = new Table(ALL, { expect: 2 });
