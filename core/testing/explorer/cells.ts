@@ -26,8 +26,19 @@ export interface Move {
   readonly needs: readonly [sender: number, sequence: number, view: number] | undefined;
 }
 
+/** A seat, and what came of its steps: by packet number, or by the place of an event in `events` as a negative number. */
+interface Place {
+  readonly seat: Seat;
+  readonly steps: Map<number, { readonly after: number; readonly step: Step }>;
+  /** Cells by the packets that are on their way. */
+  readonly cells: Map<string, number>;
+  /** Whether a packet matters, by its number. */
+  readonly matters: (boolean | undefined)[];
+  events: readonly StepEvent[] | undefined;
+}
+
 interface Cell {
-  readonly seat: number;
+  readonly place: number;
   readonly packets: readonly number[];
   readonly puts: Map<number, number>;
   moves: readonly Move[] | undefined;
@@ -38,12 +49,9 @@ export class Cells {
   readonly #instance: Instance;
   readonly #index: number;
   readonly #mutation: ExplorerMutation | undefined;
-  readonly #seats: Seat[] = [];
-  readonly #seatIds = new Map<string, number>();
+  readonly #places: Place[] = [];
+  readonly #placeIds = new Map<string, number>();
   readonly #cells: Cell[] = [];
-  readonly #cellIds = new Map<string, number>();
-  readonly #steps = new Map<string, { seat: number; step: Step }>();
-  readonly #events: StepEvent[][] = [];
 
   constructor(instance: Instance, index: number, mutation: ExplorerMutation | undefined) {
     this.#instance = instance;
@@ -58,37 +66,37 @@ export class Cells {
 
   /** How often the view change itself was run. */
   get stepsRun(): number {
-    return this.#steps.size;
+    return this.#places.reduce((sum, { steps }) => sum + steps.size, 0);
   }
 
   /** The seat of a cell. */
   seat(cell: number): Seat {
-    return this.#seats[this.#cells[cell].seat];
+    return this.#places[this.#cells[cell].place].seat;
   }
 
   /** Number of the cell of a seat that nothing is on its way to. */
   first(seat: Seat): number {
-    return this.#cell(this.#seatId(seat), []);
+    return this.#cell(this.#placeId(seat), []);
   }
 
   /** The cell once a packet is on its way, too. */
   put(cell: number, packet: number): number {
-    const { seat, packets, puts } = this.#cells[cell];
+    const { place, packets, puts } = this.#cells[cell];
     const known = puts.get(packet);
     if (known !== undefined) return known;
-    const next = packets.includes(packet)
+    const next = packets.includes(packet) || !this.#matters(this.#places[place], packet)
       ? cell
-      : this.#cell(seat, [...packets, packet].sort((a, b) => a - b));
+      : this.#cell(place, [...packets, packet].sort((a, b) => a - b));
     puts.set(packet, next);
     return next;
   }
 
   /** The cell once no more ballots can be begun for the view after this one. */
   exhaust(cell: number, view: number): number {
-    const { seat, packets } = this.#cells[cell];
-    const before = this.#seats[seat];
-    const after = normalized({ ...before, exhausted: before.exhausted | (1 << view) }, this.#instance);
-    return this.#cell(this.#seatId(after), packets);
+    const { place, packets } = this.#cells[cell];
+    const { seat } = this.#places[place];
+    const after = normalized({ ...seat, exhausted: seat.exhausted | (1 << view) }, this.#instance);
+    return this.#cell(this.#placeId(after), packets);
   }
 
   /** Everything that the member may do. */
@@ -97,28 +105,26 @@ export class Cells {
     return cell.moves ??= this.#findMoves(cell);
   }
 
-  #findMoves({ seat: seatId, packets }: Cell): Move[] {
-    const seat = this.#seats[seatId];
-    const moves: Move[] = [];
-    for (const event of this.#events[seatId] ??= eventsOf(this.#member(seat), this.#index, this.#mutation)) {
-      moves.push(
-        this.#move(seatId, packets, event, event.kind === "obtain" ? `o${event.sender}` : event.kind),
-      );
-    }
+  #findMoves({ place: placeId, packets }: Cell): Move[] {
+    const place = this.#places[placeId];
+    const { seat } = place;
+    place.events ??= eventsOf(this.#member(seat), this.#index, this.#mutation);
+    const moves = place.events.map((event, number) => this.#move(place, packets, event, -1 - number));
     if (seat.stage === "done" || seat.stage === "out") return moves;
     for (const id of packets) {
       const packet = this.#instance.packet(id);
       if (packet.view !== seat.view) continue;
-      const move = this.#move(seatId, packets, { kind: "receive", packet }, `${id}`);
+      const { after, step } = this.#step(place, { kind: "receive", packet }, id);
       // A packet that does nothing now is left where it is.
-      if (this.#seats[this.#cells[move.to].seat] !== seat || move.sends.length > 0) moves.push(move);
+      if (after === placeId && step.sends.length === 0) continue;
+      moves.push(this.#move(place, packets, { kind: "receive", packet }, id));
     }
     return moves;
   }
 
-  #move(seatId: number, packets: readonly number[], event: StepEvent, key: string): Move {
-    const { seat: after, step } = this.#step(seatId, event, key);
-    const seat = this.#seats[seatId];
+  #move(place: Place, packets: readonly number[], event: StepEvent, key: number): Move {
+    const { after, step } = this.#step(place, event, key);
+    const { seat } = place;
     return {
       event,
       to: this.#cell(after, packets),
@@ -131,13 +137,16 @@ export class Cells {
     };
   }
 
-  #step(seatId: number, event: StepEvent, key: string): { seat: number; step: Step } {
-    const stepKey = `${seatId}:${key}`;
-    let known = this.#steps.get(stepKey);
+  #step(
+    { seat, steps }: Place,
+    event: StepEvent,
+    key: number,
+  ): { readonly after: number; readonly step: Step } {
+    let known = steps.get(key);
     if (known === undefined) {
-      const step = this.#member(this.#seats[seatId]).take(event);
-      known = { seat: this.#seatId(step.seat), step };
-      this.#steps.set(stepKey, known);
+      const step = this.#member(seat).take(event);
+      known = { after: this.#placeId(step.seat), step };
+      steps.set(key, known);
     }
     return known;
   }
@@ -148,26 +157,30 @@ export class Cells {
     return member;
   }
 
-  #seatId(seat: Seat): number {
+  #placeId(seat: Seat): number {
     const key = seatKey(seat, this.#instance);
-    let id = this.#seatIds.get(key);
+    let id = this.#placeIds.get(key);
     if (id === undefined) {
-      id = this.#seats.length;
-      this.#seats.push(seat);
-      this.#seatIds.set(key, id);
+      id = this.#places.length;
+      this.#places.push({ seat, steps: new Map(), cells: new Map(), matters: [], events: undefined });
+      this.#placeIds.set(key, id);
     }
     return id;
   }
 
-  #cell(seatId: number, packets: readonly number[]): number {
-    const seat = this.#seats[seatId];
-    const alive = packets.filter((id) => !isDead(seat, this.#instance.packet(id), this.#instance));
-    const key = `${seatId}:${alive}`;
-    let id = this.#cellIds.get(key);
+  #matters({ seat, matters }: Place, packet: number): boolean {
+    return matters[packet] ??= !isDead(seat, this.#instance.packet(packet), this.#instance);
+  }
+
+  #cell(placeId: number, packets: readonly number[]): number {
+    const place = this.#places[placeId];
+    const alive = packets.filter((id) => this.#matters(place, id));
+    const key = alive.join();
+    let id = place.cells.get(key);
     if (id === undefined) {
       id = this.#cells.length;
-      this.#cells.push({ seat: seatId, packets: alive, puts: new Map(), moves: undefined });
-      this.#cellIds.set(key, id);
+      this.#cells.push({ place: placeId, packets: alive, puts: new Map(), moves: undefined });
+      place.cells.set(key, id);
     }
     return id;
   }

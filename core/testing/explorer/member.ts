@@ -23,14 +23,17 @@ export type StepEvent =
 
 /** A promise that does not hold. */
 export interface Fault {
-  /** Which one: P1, P2, P5, P6, or quorum. */
+  /** Which one. */
   readonly property: ExplorerProperty;
   /** What is wrong. */
   readonly text: string;
 }
 
-/** What is checked, numbered as in the specification. */
-export const EXPLORER_PROPERTIES = ["P1", "P2", "P5", "P6", "quorum"] as const;
+/**
+ * What is checked, numbered as in the specification: P1 views agree, P2 view synchrony, P5 no invention, P6 living members of the
+ * newest view hold its cut; quorums of promises, acceptances and holders are quorums; who drafts a view is in it.
+ */
+export const EXPLORER_PROPERTIES = ["P1", "P2", "P5", "P6", "quorum", "self"] as const;
 /** One of the properties that are checked. */
 export type ExplorerProperty = typeof EXPLORER_PROPERTIES[number];
 
@@ -333,6 +336,8 @@ export class ExplorerMember implements ChangePort {
     const proposal = instance.proposalId(decided, of);
     const { members } = instance.proposal(proposal);
     const view = decided.number - 1;
+    const expected = instance.options.leaver || members.includes(this.#index) || change.state.repeats;
+    if (!expected) this.#fault("self", `${this.#name} has drafted ${instance.proposal(proposal).text}`);
     this.#claims.push(
       { kind: "accepted", members: acceptors.map((rank) => of[rank]), of, view, ballot, proposal },
       { kind: "hold", members, of: members, view, ballot, proposal },
