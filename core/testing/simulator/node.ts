@@ -11,11 +11,10 @@ import { GroupMachine } from "../../group/machine.ts";
 import type { ReceiveStream } from "../../multicast/receive_stream.ts";
 import { Driver, type DriverSink } from "../../runtime/driver.ts";
 import type { Environment } from "../../runtime/environment.ts";
-import type { NodeLine } from "../../runtime/trace.ts";
-import type { PropertyName } from "../checkers/mod.ts";
 import type { Transport } from "../../runtime/transport.ts";
 import type { View } from "../../membership/view.ts";
-import { encodeValue, UNDECODABLE } from "../../wire/value.ts";
+import { encodeValue } from "../../wire/value.ts";
+import { NodeStory, type StoryHost } from "./node_story.ts";
 
 /** What an application under simulation does. All calls are synchronous: virtual time stands still meanwhile. */
 export interface SimulatedApplication {
@@ -37,7 +36,7 @@ export interface SimulatedApplication {
 export type PlantBug = (machine: GroupMachine) => void;
 
 /** What a node needs of the cluster that it lives in. */
-export interface NodeHost {
+export interface NodeHost extends StoryHost {
   /** Virtual milliseconds. */
   now(): number;
   /** Runs a callback at a virtual time. */
@@ -54,14 +53,10 @@ export interface NodeHost {
   resumeNetwork(address: Address): void;
   /** Ends a life without a word. */
   crashNetwork(address: Address): void;
-  /** Takes a line of the trace. */
-  trace(line: NodeLine): void;
   /** Ends a life in good order. */
   closeNetwork(address: Address): void;
   /** A node is sure that it leads. */
   leads(node: SimulatedNode): void;
-  /** Takes a broken promise that no trace shows. */
-  violation(property: PropertyName, text: string): void;
 }
 
 /** How one node is made. */
@@ -78,12 +73,6 @@ export interface NodeOptions {
   readonly clockRate: number;
   /** A bug to plant in each life. */
   readonly plant: PlantBug | undefined;
-}
-
-/** The id of a message in a simulated application: what the trace calls it. */
-export interface NamedValue {
-  /** Unique in the run. */
-  readonly m: string;
 }
 
 /** A member of a simulated cluster. */
@@ -113,15 +102,8 @@ export class SimulatedNode {
   readonly #options: NodeOptions;
   #driver: Driver | undefined = undefined;
   #sentCount = 0;
-  #stableTraced = 0;
-  #tracedView = 0;
-  /** Names of own messages of the present membership, by sequence. */
-  #names: string[] = [];
-  /** The application's state: every message that it has delivered, or that the state it started from had. */
-  #known = new Set<string>();
-  /** Every message delivered in any life. */
-  readonly #delivered = new Set<string>();
-  #lastClock = 0;
+  /** What its application knows, and what the trace says of that. */
+  readonly #story: NodeStory;
   /** What came due while it was paused. */
   #missed: (() => void)[] = [];
   /** What a slow application has not taken yet. */
@@ -136,6 +118,7 @@ export class SimulatedNode {
     this.#options = options;
     this.name = options.config.name;
     this.address = options.config.address;
+    this.#story = new NodeStory(this.name, host);
   }
 
   /**
@@ -152,10 +135,7 @@ export class SimulatedNode {
     this.#leaving = false;
     this.#backlog = [];
     this.#backlogBusy = false;
-    this.#names = [];
-    this.#stableTraced = 0;
-    this.#tracedView = 0;
-    this.#lastClock = 0;
+    this.#story.begin();
     const config = {
       ...this.#options.config,
       ...(seeds === undefined
@@ -171,7 +151,6 @@ export class SimulatedNode {
     this.machine = machine;
     this.#driver = driver;
     void transport.open(driver);
-    this.#known = new Set();
     driver.start();
     this.#options.application.started?.(this);
   }
@@ -219,21 +198,14 @@ export class SimulatedNode {
     const sequence = machine.send(encoding, bytes);
     if (sequence === 0) return undefined;
     this.#sentCount++;
-    this.#names[sequence] = m;
-    if (machine.state.clock.time <= before) {
-      this.#host.violation("lamport", `${this.name} sends ${m} without a later time`);
-    }
-    if (machine.state.own.pending > machine.state.config.limits.windowMessages) {
-      this.#host.violation("window", `${this.name} has ${machine.state.own.pending} messages pending`);
-    }
-    this.#host.trace({ n: this.name, e: "send", m });
+    this.#story.sent(m, sequence, before, machine);
     this.#driver.wake();
     return m;
   }
 
   /** Whether a message was delivered to its application, in any life. */
   hasDelivered(m: string): boolean {
-    return this.#delivered.has(m);
+    return this.#story.hasDelivered(m);
   }
 
   /** Calls back after some virtual time, unless this life has ended by then; late if it is paused meanwhile. */
@@ -269,7 +241,7 @@ export class SimulatedNode {
 
   /** What its application knows: the messages delivered, and those in the state that it started from. */
   get known(): ReadonlySet<string> {
-    return this.#known;
+    return this.#story.known;
   }
 
   /** Whether it has nothing left to do for anybody, in a view of so many members. */
@@ -358,7 +330,7 @@ export class SimulatedNode {
     return {
       outputs: (outputs, streams) => {
         for (const output of outputs) {
-          if (output.type === "evicted") this.#evicted();
+          if (output.type === "evicted") this.#story.evicted();
         }
         this.#deliver(outputs, streams);
       },
@@ -392,23 +364,8 @@ export class SimulatedNode {
   #progress(): void {
     const { machine } = this;
     if (machine === undefined) return;
-    this.#traceStable(machine);
+    this.#story.confirmed(machine);
     if (this.leads) this.#host.leads(this);
-  }
-
-  /** Who must have confirmed is a matter of the view: its line comes first, however slow the application is. */
-  #traceStable(machine: GroupMachine): void {
-    if (machine.viewNumber !== this.#tracedView) return;
-    for (; this.#stableTraced < machine.state.own.stable; this.#stableTraced++) {
-      const m = this.#names[this.#stableTraced + 1];
-      this.#host.trace({ n: this.name, e: "acked", m });
-    }
-  }
-
-  /** Own messages of the membership that is over are confirmed no more. */
-  #evicted(): void {
-    this.#names = [];
-    this.#stableTraced = 0;
   }
 
   #deliver(outputs: readonly GroupOutput[], streams: readonly (ReceiveStream | undefined)[]): void {
@@ -443,16 +400,18 @@ export class SimulatedNode {
     const { output, stream } = first;
     switch (output.type) {
       case "message":
-        this.#traceDelivery(output);
+        this.#story.delivered(output);
         this.#options.application.message?.(this, output);
         machine.consumed(stream, output.sequence);
         break;
       case "snapshot":
-        machine.snapshotTaken(output.transfer, this.#snapshot());
+        machine.snapshotTaken(
+          output.transfer,
+          this.#story.snapshot(this.#options.application.stateBytes ?? 0),
+        );
         break;
       case "restore":
-        this.#host.trace({ n: this.name, e: "join" });
-        this.#restore(output.snapshot);
+        this.#story.restore(output.snapshot);
         break;
       default:
         this.#tell(output);
@@ -461,62 +420,8 @@ export class SimulatedNode {
   }
 
   #tell(event: ControlEvent): void {
-    const n = this.name;
-    if (event.type === "view") {
-      const { number, members, leader } = event.view;
-      const departed = Object.fromEntries(event.departed.map(({ member, reason }) => [member.name, reason]));
-      this.#host.trace({ n, e: "view", v: number, members: members.map(({ name }) => name), departed });
-      this.#host.trace({ n, e: "epoch", epoch: number, leader: members[leader].name });
-      this.#tracedView = number;
-    } else if (event.type === "leader" && event.own) {
-      this.#host.trace({ n, e: "leader", epoch: event.epoch });
-    } else if (event.type === "evicted") {
-      this.#host.trace({ n, e: "evicted", v: event.view });
-      this.#known = new Set();
-    } else if (event.type === "election") {
-      const { epoch, strategy, winner, messages } = event;
-      this.#host.trace({ n, e: "election", epoch, strategy, winner, messages });
-    }
+    this.#story.event(event);
     this.#options.application.event?.(this, event);
-  }
-
-  #snapshot(): Uint8Array {
-    const filler = " ".repeat(this.#options.application.stateBytes ?? 0);
-    return new TextEncoder().encode(JSON.stringify([...this.#known]) + filler);
-  }
-
-  #restore(snapshot: Uint8Array | undefined): void {
-    this.#known = new Set(JSON.parse(new TextDecoder().decode(snapshot)) as string[]);
-    this.#delivered.clear();
-  }
-
-  #traceDelivery(message: Message): void {
-    const value = message.value as Partial<NamedValue> | typeof UNDECODABLE;
-    const m = value === UNDECODABLE ? "undecodable" : String(value?.m);
-    if (this.#known.has(m)) {
-      this.#host.violation("state", `${this.name} delivers ${m}, which is in its state already`);
-    }
-    this.#known.add(m);
-    this.#delivered.add(m);
-    this.#host.trace({
-      n: this.name,
-      e: "deliver",
-      m,
-      from: message.sender,
-    });
-    if (!message.own && message.clock <= message.lamport) {
-      this.#host.violation(
-        "lamport",
-        `${this.name} delivers ${m} at time ${message.clock}, sent at ${message.lamport}`,
-      );
-    }
-    if (!message.own && message.clock <= this.#lastClock) {
-      this.#host.violation(
-        "lamport",
-        `${this.name} delivers ${m} at time ${message.clock}, after ${this.#lastClock}`,
-      );
-    }
-    if (!message.own) this.#lastClock = message.clock;
   }
 }
 
