@@ -27,7 +27,8 @@ Kills, stops and cuts off real processes that form a group over ZeroMQ, and chec
   --netns           the scenario netns, too
   --help            this text
 
-A run takes about 8 s a round. Detection timeout: ${DETECTION_MS} ms (at the most ${CHAOS_TIMING.suspectMaxMs} ms).
+A round takes about 2 s. Members start from the sources as they are: do not edit them meanwhile.
+Detection timeout: ${DETECTION_MS} ms (at the most ${CHAOS_TIMING.suspectMaxMs} ms).
 `;
 
 const SCENARIOS: readonly string[] = ["rounds", "cascade", "netns", "all"];

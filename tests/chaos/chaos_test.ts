@@ -20,7 +20,7 @@ function sound({ violations, equal, deliveries }: Verdict): void {
 }
 
 test("a group under load keeps every promise when members are killed, stopped and started again", async () => {
-  console.log(`chaos.ts --rounds ${ROUNDS} --seed ${SEED}`);
+  console.log(`deno task chaos --rounds ${ROUNDS} --seed ${SEED} --rate ${SETTINGS.rate}`);
   const result = await runRounds(SETTINGS, ROUNDS, SEED);
   sound(result);
   assert.is(result.rounds, ROUNDS);

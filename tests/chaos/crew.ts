@@ -6,6 +6,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import process from "node:process";
 import type { TraceLine } from "@tutti/tutti";
 import { checkTrace, formatTraceLine, TRACE_PROPERTIES, type Violation } from "@tutti/tutti/testing";
 import { Watch } from "../../examples/reliable_multicast/terminal.ts";
@@ -32,6 +33,13 @@ export const CHAOS_TIMING = {
   collectMs: 150,
   changeMs: 400,
 } as const;
+
+/** Where traces are that nobody has judged yet: they go with this process. */
+const unjudged = new Set<string>();
+process.on(
+  "exit",
+  () => unjudged.forEach((directory) => rmSync(directory, { recursive: true, force: true })),
+);
 
 /** The detection timeout: a member that is silent for so long may be suspected. */
 export const DETECTION_MS: number = CHAOS_TIMING.suspectMinMs;
@@ -92,6 +100,7 @@ export class Crew {
     const sites: Place[] = [...places ?? []];
     while (sites.length < members) sites.push({ listen: await freeTcp(), prefix: [] });
     const directory = mkdtempSync(join(tmpdir(), "tutti-chaos-"));
+    unjudged.add(directory);
     const addresses = sites.map(({ listen }) => listen);
     const [watch, clock] = [new Watch(), openClock()];
     const seats = sites.map(({ listen, prefix }, index) => {
@@ -277,6 +286,7 @@ export class Crew {
       DEADLINE_MS,
     )
       .catch(() => {});
+    unjudged.delete(this.#directory);
     if (sound) return rmSync(this.#directory, { recursive: true, force: true });
     const path = join(this.#directory, "merged.trace");
     writeFileSync(

@@ -53,6 +53,7 @@ const { values } = parseArgs({
 });
 
 const clock = openClock();
+process.on("SIGINT", () => {}); // Ctrl+C is for whoever started this process, and its input then ends
 
 /** Says something to whoever started this process. */
 function say(line: object): void {

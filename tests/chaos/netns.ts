@@ -71,13 +71,10 @@ async function portDown(crew: Crew, network: Network): Promise<void> {
   const away = crew.leader();
   const others = crew.except(away);
   const from = crew.now();
-  const up = new Promise<void>((resolve) => {
-    setTimeout(() => {
-      network.port(crew.seats.indexOf(away), true);
-      resolve();
-    }, DOWN_MS); // the fault itself
-  });
-  network.port(crew.seats.indexOf(away), false);
+  const port = crew.seats.indexOf(away);
+  network.port(port, false);
+  const up = new Promise((resolve) => setTimeout(resolve, DOWN_MS)).then(() => network.port(port, true)); // the fault itself
+  up.catch(() => {}); // whoever waits for it below is told
   const times = await crew.without([away], others, from);
   const evictedMs = (Math.max(...times) - from) / 1e6;
   await crew.until(`${away.name} blocked`, () => away.blocked);

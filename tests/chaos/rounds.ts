@@ -50,8 +50,8 @@ async function kill(round: Round, gone: readonly Seat[]): Promise<string | undef
   crashes.push(ms);
   await crew.converse(others); // without those that are away
   for (const seat of gone) await bringBack(seat);
-  const leads = gone.includes(round.leader) ? ", the leader," : "";
-  return `kill ${gone.map(({ name }) => name).join(" and ")}${leads} new view after ${Math.round(ms)} ms`;
+  const leads = gone.includes(round.leader) ? ", the leader" : "";
+  return `kill ${gone.map(({ name }) => name).join(" and ")}${leads}: new view after ${Math.round(ms)} ms`;
 }
 
 /** Starts a member again, and has it send as soon as it can. */
@@ -74,7 +74,9 @@ async function stop(round: Round, stopped: readonly Seat[]): Promise<string | un
   return `stop ${stopped.map(({ name }) => name).join(" and ")}${leads} for ${
     STOPPED_TIMEOUTS * DETECTION_MS
   } ms: ` +
-    `${evicted.length === 0 ? "nobody" : evicted.map(({ name }) => name).join(" and ")} was evicted`;
+    `${evicted.length === 0 ? "nobody" : evicted.map(({ name }) => name).join(" and ")} ${
+      evicted.length === 2 ? "were" : "was"
+    } evicted`;
 }
 
 /** What can happen, by name. */
