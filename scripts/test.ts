@@ -67,7 +67,7 @@ function kill(child: ChildProcess): void {
 function run(file: string, timeoutMs: number): Promise<Outcome> {
   const started = performance.now();
   // The same Deno that runs this file.
-  const child = spawn(process.execPath, ["run", "-A", file], {
+  const child = spawn(process.execPath, ["run", "-A", "--v8-flags=--no-maglev", file], {
     cwd: root,
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],

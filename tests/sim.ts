@@ -7,7 +7,7 @@
 import { writeFileSync } from "node:fs";
 import process from "node:process";
 import { parseArgs } from "node:util";
-import { MUTATIONS, type Scenario, type ScenarioResult, SCENARIOS } from "@tutti/tutti/testing";
+import { measureScale, MUTATIONS, type Scenario, type ScenarioResult, SCENARIOS } from "@tutti/tutti/testing";
 
 const HELP = `Usage: deno task sim [options]
 
@@ -20,6 +20,7 @@ Runs groups in virtual time under drawn faults and checks every promise.
   --scenario NAME   only this scenario (default: all)
   --mutation NAME   plants a bug and looks for a seed that notices
   --mutations       plants every bug in turn; each must be noticed within --seeds (default 500)
+  --scale           prints what a view change costs with 3, 10, 50 and 100 members
   --list            names the scenarios and the bugs
   --help            this text
 `;
@@ -46,6 +47,7 @@ function parse(args: readonly string[]) {
         scenario: { type: "string" },
         mutation: { type: "string" },
         mutations: { type: "boolean" },
+        scale: { type: "boolean" },
         list: { type: "boolean" },
         help: { type: "boolean", short: "h" },
       },
@@ -93,6 +95,32 @@ function hunt(
   }
   console.log(`NOT FOUND  ${name} in ${seeds} seeds from ${from}`);
   return false;
+}
+
+/** What a view change costs, as the group grows. */
+function printScale(): number {
+  console.log("members  event                election  packets  per member  of elections  virtual ms");
+  for (const size of [3, 10, 50, 100]) {
+    for (const election of ["senior", "bully", "ring"] as const) {
+      for (
+        const { event, size: members, changePackets, electionPackets, ms } of measureScale(size, 1, election)
+      ) {
+        if (election !== "senior" && event !== "crash of the leader") continue; // the same with every election
+        console.log(
+          [
+            String(members).padStart(7),
+            ` ${event.padEnd(19)}`,
+            election.padEnd(8),
+            String(changePackets).padStart(8),
+            (changePackets / members).toFixed(1).padStart(11),
+            String(electionPackets).padStart(13),
+            ms.toFixed(0).padStart(11),
+          ].join(" "),
+        );
+      }
+    }
+  }
+  return 0;
 }
 
 function runSeeds(scenarios: readonly Scenario[], from: number, seeds: number): boolean {
@@ -159,6 +187,7 @@ function main(args: readonly string[]): number {
     console.log(HELP);
     return 0;
   }
+  if (options.scale) return printScale();
   if (options.list) {
     console.log("scenarios:");
     for (const scenario of SCENARIOS) console.log(`  ${scenario.name.padEnd(28)} ${scenario.about}`);

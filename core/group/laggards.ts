@@ -14,14 +14,16 @@ import type { GroupState } from "./state.ts";
 
 /** Shortest time between two INSTALLs to the same laggard, in milliseconds. */
 const REMIND_MS = 20;
+/** How long members other than the leader wait before they remind a laggard, in milliseconds. */
+const OTHERS_MS = 300;
 
 /** Keeps the view before, and tells of the present one. */
 export class Laggards {
   /** The view before the present one. */
   archive: Archive | undefined = undefined;
   readonly #state: GroupState;
-  /** When each member of the view before was last reminded, by its old rank. */
-  readonly #remindedAt = new Map<number, number>();
+  /** When each member of the view before may be reminded next, by its old rank. */
+  readonly #remindAt = new Map<number, number>();
 
   constructor(state: GroupState) {
     this.#state = state;
@@ -31,7 +33,7 @@ export class Laggards {
   keep(old: Roster, proposal: Proposal): void {
     const { own, loopback, identity } = this.#state;
     this.archive = { roster: old, identity, own, loopback, proposal };
-    this.#remindedAt.clear();
+    this.#remindAt.clear();
   }
 
   /** Somebody is still in the view before, and may not know better. */
@@ -39,9 +41,12 @@ export class Laggards {
     const { archive } = this;
     const peer = archive?.roster.peers[rank];
     if (archive === undefined || peer === undefined) return;
-    if (now - (this.#remindedAt.get(rank) ?? -Infinity) < REMIND_MS) return;
-    this.#remindedAt.set(rank, now);
-    this.sendView(peer.address);
+    const { roster, phase } = this.#state;
+    // One is enough while it is there: if all reminded each laggard, a view change would cost the square of the members.
+    const first = phase === "leaving" || (phase === "member" && roster?.leader === roster?.self);
+    const at = this.#remindAt.get(rank) ?? (first ? now : now + OTHERS_MS);
+    this.#remindAt.set(rank, now >= at ? now + REMIND_MS : at);
+    if (now >= at) this.sendView(peer.address);
   }
 
   /** Sends the present view to an address, labelled with the view before, by one that was in it. */

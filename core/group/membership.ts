@@ -143,13 +143,14 @@ export class Membership implements ChangePort {
   }
 
   /**
-   * Whether a member may ask for promises: the leader, or anybody once the leader does not serve. Else one member that hears
+   * Whether a member may ask for promises: the leader, or anybody once the leader does not serve, or has been silent for long
+   * enough: who asks must have reason to, so this member need not be as sure itself. Else one member that hears
    * nobody could stop everybody, and the leader's lease would mean nothing. Who is wedged has promised before: the leader's
    * lease is over.
    */
   mayPromise(peer: Peer): boolean {
     const { view, wedged } = this.#state;
-    return wedged || peer === view.leader || !this.#watch.leaderServes;
+    return wedged || peer === view.leader || !this.#watch.leaderServes || this.#watch.isLeaseOver(this.#now);
   }
 
   /** A message of an election arrived. */

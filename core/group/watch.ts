@@ -176,6 +176,13 @@ export class Watch {
     return this.#state.view.peers.filter((peer) => !peer.suspected && !peer.over).map((peer) => peer.rank);
   }
 
+  /** Whether the leader has not been heard for so long that it cannot be sure to lead on this member's account. */
+  isLeaseOver(now: number): boolean {
+    const { view, config } = this.#state;
+    const { detector } = view.leader;
+    return detector !== undefined && detector.silence(now) > config.timing.suspectMinMs;
+  }
+
   /** Whether the leader can do its work, as far as this member knows. */
   get leaderServes(): boolean {
     const { view, blocked } = this.#state;

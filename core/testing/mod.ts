@@ -15,4 +15,5 @@ export { Cluster, type ClusterOptions } from "./simulator/cluster.ts";
 export { type PlantBug, type SimulatedApplication, SimulatedNode } from "./simulator/node.ts";
 export type { Mutation } from "./simulator/mutations.ts";
 export type { Scenario, ScenarioResult } from "./simulator/scenario.ts";
+export { measureScale, type ScaleResult } from "./simulator/scale.ts";
 export { MUTATIONS, SCENARIOS } from "./simulator/scenarios.ts";

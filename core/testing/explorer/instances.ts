@@ -29,8 +29,26 @@ export const EXPLORER_INSTANCES: readonly ExplorerInstance[] = [
   },
   {
     name: "four",
-    about: "four members, one message, two ballots: even splits",
-    options: { members: 4, messages: 1 },
+    about: "four members, two messages, one ballot: even splits",
+    options: { members: 4, ballots: 1 },
+    long: false,
+  },
+  {
+    name: "four-two-ballots",
+    about: "four members, no message, two ballots: even splits of two proposers",
+    options: { members: 4, messages: 0 },
+    long: false,
+  },
+  {
+    name: "streams",
+    about: "three members, four messages, two of them of one sender, one ballot",
+    options: { messages: 4, ballots: 1 },
+    long: false,
+  },
+  {
+    name: "chain-of-three",
+    about: "three members, one message, three view changes of one ballot each",
+    options: { changes: 3, ballots: 1, messages: 1 },
     long: false,
   },
   {
@@ -88,27 +106,15 @@ export const EXPLORER_INSTANCES: readonly ExplorerInstance[] = [
     long: true,
   },
   {
-    name: "three-six-messages",
-    about: "three members, two messages of each, two ballots",
-    options: { messages: 6 },
-    long: true,
-  },
-  {
-    name: "four-two-messages",
-    about: "four members, two messages, two ballots",
-    options: { members: 4 },
+    name: "four-with-message",
+    about: "four members, one message, two ballots",
+    options: { members: 4, messages: 1 },
     long: true,
   },
   {
     name: "chain-two-messages",
     about: "three members, two messages, two view changes of two ballots each",
     options: { changes: 2 },
-    long: true,
-  },
-  {
-    name: "chain-of-three",
-    about: "three members, one message, three view changes of one ballot each",
-    options: { changes: 3, ballots: 1, messages: 1 },
     long: true,
   },
 ];

@@ -6,7 +6,6 @@
  */
 import type { Answer, Proposal } from "../../membership/proposal.ts";
 import { type ChangeMessage, type ChangePort, ViewChange } from "../../membership/view_change.ts";
-import type { ExplorerMutation } from "./mutations.ts";
 import type { Instance, Packet, PacketBody } from "./instance.ts";
 import { copyChange, freshChange, isExhausted, isWedged, normalized, type Seat } from "./seat.ts";
 
@@ -364,13 +363,21 @@ export class ExplorerMember implements ChangePort {
   }
 }
 
+/** What members do that sound ones do not. */
+export interface ExplorerHabits {
+  /** Whether members obtain messages that nobody has asked for after the wedge. */
+  readonly eager?: boolean;
+  /** Whether a proposer may conclude one ballot twice. */
+  readonly concludesAgain?: boolean;
+}
+
 /** What a member may do by itself. What others must have done first is not looked at. */
-export function eventsOf(member: ExplorerMember, index: number, mutation?: ExplorerMutation): StepEvent[] {
+export function eventsOf(member: ExplorerMember, index: number, habits: ExplorerHabits = {}): StepEvent[] {
   const { seat, change, instance } = member;
   const events: StepEvent[] = [];
   if (seat.stage === "done" || seat.stage === "out") return events;
   const { options } = instance;
-  const reduced = options.reduced && mutation?.eager !== true;
+  const reduced = options.reduced && habits.eager !== true;
   const wanted = change.state.decided?.cut ?? change.state.pending?.proposal.cut;
   instance.quota.forEach((quota, sender) => {
     if (sender === index || seat.held[sender] >= quota) return;
@@ -385,7 +392,7 @@ export function eventsOf(member: ExplorerMember, index: number, mutation?: Explo
   if (seat.sent.length < instance.quota[index] && member.maySend()) events.push({ kind: "send" });
   if (change.state.decided === undefined) {
     if (!isExhausted(seat)) events.push({ kind: "propose" });
-    const again = mutation?.concludesAgain === true && change.state.phase === "accepting";
+    const again = habits.concludesAgain === true && change.state.phase === "accepting";
     if ((change.state.phase === "collecting" || again) && change.isQuorum(change.answered)) {
       events.push({ kind: "conclude" });
     }

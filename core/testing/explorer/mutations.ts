@@ -4,11 +4,11 @@
  */
 import type { Proposal } from "../../membership/proposal.ts";
 import type { ExplorerOptions } from "./instance.ts";
-import type { ExplorerMember, ExplorerProperty } from "./member.ts";
+import type { ExplorerHabits, ExplorerMember, ExplorerProperty } from "./member.ts";
 import { freshChange } from "./seat.ts";
 
 /** A planted bug. */
-export interface ExplorerMutation {
+export interface ExplorerMutation extends ExplorerHabits {
   /** Its name. */
   readonly name: string;
   /** What it breaks. */
@@ -17,10 +17,6 @@ export interface ExplorerMutation {
   readonly breaks: ExplorerProperty;
   /** Bounds within which it shows. */
   readonly options?: ExplorerOptions;
-  /** Whether members obtain messages that nobody has asked for after the wedge. */
-  readonly eager?: boolean;
-  /** Whether a proposer may conclude one ballot twice. */
-  readonly concludesAgain?: boolean;
   /** Changes a member. */
   readonly plant: (member: ExplorerMember) => void;
 }
