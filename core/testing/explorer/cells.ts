@@ -5,7 +5,8 @@
  * so the real code runs once for each cell and event, and the search over all interleavings is arithmetic on numbers of cells.
  */
 import type { Instance } from "./instance.ts";
-import { type Claim, eventsOf, ExplorerMember, type Fault, type Step, type StepEvent } from "./member.ts";
+import { eventsOf } from "./events.ts";
+import { type Claim, ExplorerMember, type Fault, type Step, type StepEvent } from "./member.ts";
 import type { ExplorerMutation } from "./mutations.ts";
 import { isDead, normalized, type Seat, seatKey } from "./seat.ts";
 

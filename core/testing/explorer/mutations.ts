@@ -4,7 +4,8 @@
  */
 import type { Proposal } from "../../membership/proposal.ts";
 import type { ExplorerOptions } from "./instance.ts";
-import type { ExplorerHabits, ExplorerMember, ExplorerProperty } from "./member.ts";
+import type { ExplorerHabits } from "./events.ts";
+import type { ExplorerMember, ExplorerProperty } from "./member.ts";
 import { freshChange } from "./seat.ts";
 
 /** A planted bug. */
