@@ -184,8 +184,9 @@ export class Instance {
       case "busy":
         return `busy ${body.ballot} ${body.promised}`;
       case "accept":
+        return `accept ${body.ballot} ${body.held} ${this.proposalId(body.proposal, view)}`;
       case "cut":
-        return `${body.kind} ${body.ballot} ${this.proposalId(body.proposal, view)}`;
+        return `cut ${body.ballot} ${this.proposalId(body.proposal, view)}`;
       case "install":
         return `install ${this.proposalId(body.proposal, view)}`;
       case "promise":
