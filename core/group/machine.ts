@@ -119,7 +119,7 @@ export class GroupMachine {
   send(encoding: Encoding, payload: Uint8Array): number {
     const { state } = this;
     const { own, multicast, roster } = state;
-    if (!state.active || state.blocked || state.leaving || roster === undefined) return 0;
+    if (!state.active || state.blocked || state.leaving || state.restoring || roster === undefined) return 0;
     const dependencies = this.delivery.order.dependencies(roster.streams, state.loopback);
     const count = dependencies.length / 3;
     const bodyBytes = count * DEPENDENCY_BYTES + payload.length;
@@ -158,6 +158,11 @@ export class GroupMachine {
     if (stream === state.loopback && state.roster?.self !== undefined) {
       state.own.acknowledge(state.roster.rank, sequence, sequence);
     }
+  }
+
+  /** The application has taken over the state that it was given: what it sends from now on follows from that. */
+  restored(): void {
+    this.state.restoring = false;
   }
 
   /** The application's state, as wanted. @param snapshot `undefined` when it keeps none. */

@@ -48,6 +48,8 @@ export class GroupState {
   loopback: ReceiveStream;
   /** Whether this member has promised in a view change: it neither sends, nor acknowledges, nor delivers. */
   wedged = false;
+  /** Whether the application has not taken over the state with which this member joined: until then it sends nothing. */
+  restoring = false;
   /** Whether a quorum of the view is not heard. */
   blocked = false;
   /** Whether this member is to leave. */
@@ -152,6 +154,7 @@ export class GroupState {
     this.loopback = this.stream(0, incarnation, 1);
     this.wedged = false;
     this.blocked = false;
+    this.restoring = false;
     this.enter(undefined);
   }
 

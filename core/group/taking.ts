@@ -123,6 +123,8 @@ export class Taking {
         this.#installing = undefined;
       }
       if (this.#installing === undefined) this.#drop();
+    } else if (this.#state.roster !== undefined) {
+      return; // what is held is what it needs: the INSTALL is on its way
     }
     if (this.#giver === undefined || rankIn(view.members, this.#giver.address, this.#giver.incarnation) < 0) {
       this.#another(now);
@@ -132,6 +134,8 @@ export class Taking {
   /** A CHUNK arrived, from a life that says it is the giver. */
   chunk(reader: PacketReader, now: number): void {
     const { counters, config } = this.#state;
+    // What is held for a cut may be counted on by now, whatever becomes of the giver.
+    if (this.#state.roster !== undefined) return;
     const { a: transfer, b: offset, flags, bytes, bodyStart, bodyEnd } = reader;
     if (
       this.#giver?.incarnation !== reader.incarnation || (this.#transfer !== 0 && transfer !== this.#transfer)
@@ -219,6 +223,7 @@ export class Taking {
   /** Delivers what came: the snapshot and the tail. */
   arrive(): void {
     const { state } = { state: this.#state };
+    state.restoring = true;
     state.tell({ type: "restore", snapshot: this.#stateful ? this.#snapshot : undefined });
     // What this process sends from now on is later than all that is in its state.
     if (this.#lamport <= state.clock.time + LAMPORT_JUMP_MAX) state.clock.observe(this.#lamport);

@@ -345,6 +345,10 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
         this.#trace?.({ n: this.name, e: "join" });
         if (snapshot !== undefined) return this.#state?.restore(snapshot);
       },
+      restored: () => {
+        this.#machine.restored();
+        this.#driver.wake();
+      },
       settled: () => this.#driver.wake(),
     };
   }

@@ -36,6 +36,8 @@ export interface InboxOwner {
   snapshot(transfer: number): void;
   /** The application's state is to be replaced. */
   restore(snapshot: Uint8Array | undefined): void | PromiseLike<void>;
+  /** The application has taken over the state. */
+  restored(): void;
   /** Some messages were taken: acknowledgements may be due. */
   settled(): void;
 }
@@ -167,7 +169,7 @@ export class Inbox {
           break;
         case "restore":
           this.#drop();
-          this.#call("restore", () => this.#owner.restore(output.snapshot));
+          this.#call("restore", () => this.#owner.restore(output.snapshot), () => this.#owner.restored());
           break;
         default:
           if (!this.#handEvent(output)) return;

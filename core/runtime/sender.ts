@@ -246,8 +246,8 @@ export class Sender {
 
   /** Whether this process is a member that may send. */
   #isOpen(): boolean {
-    const { active, blocked } = this.#context.machine.state;
-    return active && !blocked;
+    const { active, blocked, restoring } = this.#context.machine.state;
+    return active && !blocked && !restoring;
   }
 
   /** Why a message was not sent before its deadline. */

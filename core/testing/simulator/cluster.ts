@@ -18,6 +18,8 @@ import {
 } from "../checkers/mod.ts";
 import { nodeAddress, nodeName, type PlantBug, type SimulatedApplication, SimulatedNode } from "./node.ts";
 
+/** Most lines of a trace. */
+const LINES_MAX = 1_000_000;
 /** Most events at one instant of virtual time. */
 const SPINS_MAX = 100_000;
 
@@ -177,6 +179,7 @@ export class Cluster {
       this.#spins = next === this.#lastTime ? this.#spins + 1 : 0;
       this.#lastTime = next;
       invariant(this.#spins < SPINS_MAX, () => `virtual time stands still at ${next} ms`);
+      invariant(this.trace.length < LINES_MAX, () => `the trace has ${LINES_MAX} lines: something goes on for ever`);
     }
     this.#scheduler.runUntil(end);
   }

@@ -412,6 +412,7 @@ export class SimulatedNode {
         break;
       case "restore":
         this.#story.restore(output.snapshot);
+        machine.restored();
         break;
       default:
         this.#tell(output);

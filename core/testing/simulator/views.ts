@@ -6,6 +6,7 @@
  * dropped, and the only holder of a message is killed while others want it. A crash that would leave no quorum of the view is
  * not made: from that no group without disks comes back.
  */
+import { invariant } from "../../base/errors.ts";
 import type { ElectionName } from "../../election/mod.ts";
 import { Random } from "../../base/random.ts";
 import { isChangeQuorum, type Member } from "../../membership/view.ts";
@@ -19,6 +20,8 @@ import type { ScenarioResult } from "./scenario.ts";
 
 /** Longest calm phase, in virtual milliseconds. */
 const CALM_MS_MAX = 90_000;
+/** Most installs of a run. */
+const VIEWS_MAX = 10_000;
 /** Messages of a view change at whose sending a trap may snap. */
 const TRAPPED: readonly number[] = [
   Kind.prepare,
@@ -118,6 +121,7 @@ class ViewsRun {
     const rates = Array.from({ length: size }, () => random.between(0.9, 1.1));
     const disks = random.pick([0, 0, 1, 20]);
     const mild = large || random.chance(0.3);
+    let viewCount = 0;
     this.cluster = new Cluster({
       size,
       seed,
@@ -143,6 +147,9 @@ class ViewsRun {
       },
       application: () => ({
         stateBytes: this.plan.stateBytes,
+        event: (_node, event) => {
+          if (event.type === "view") invariant(++viewCount < VIEWS_MAX, `there are ${VIEWS_MAX} views: they never end`);
+        },
         message: (node, message) => {
           const { depth = 0 } = message.value as { depth?: number };
           if (!message.own && depth < 2 && this.cluster.random.chance(0.1)) node.send({ depth: depth + 1 });

@@ -33,6 +33,7 @@ function made(choices: {
     callbackFailed: (what, cause) => story.push(`${what} failed: ${cause}`),
     snapshot: (transfer) => story.push(`snapshot ${transfer}`),
     restore: (snapshot) => void story.push(`restore ${snapshot?.length}`),
+    restored: () => void story.push("restored"),
     settled: () => {},
   };
   const onMessages: OnMessages = (batch) => {
@@ -116,7 +117,7 @@ test("a state is replaced in its place: behind what came before, ahead of what f
   give(message(1), { type: "restore", snapshot: new Uint8Array(3) }, VIEW, message(2));
   release();
   await settle();
-  assert.equal(story, ["batch 1", "taken 1", "restore 3", "event unblocked", "batch 2"]);
+  assert.equal(story, ["batch 1", "taken 1", "restore 3", "restored", "event unblocked", "batch 2"]);
 });
 
 test("events that matter are never dropped, others beyond eventsMax are, and counted", async () => {
