@@ -139,14 +139,12 @@ export class Reception {
    */
   #receiveOfArchive(reader: PacketReader, now: number): boolean {
     const { archive } = this.#parts.membership;
-    const { roster, counters } = this.#state;
+    const { roster, phase, counters } = this.#state;
     if (archive === undefined) return false;
     const { number, lineage } = archive.roster.view;
-    if (
-      reader.viewNumber !== number || roster?.number === number || reader.lineageKey !== lineageKey(lineage)
-    ) {
-      return false;
-    }
+    if (reader.viewNumber !== number || reader.lineageKey !== lineageKey(lineage)) return false;
+    // Who has left is in no view, though its roster is still that one.
+    if (phase !== "leaving" && roster?.number === number) return false;
     counters.foreignView++;
     if (reader.relayRank === OBSERVER_RANK) {
       const address = this.#observer(reader);
