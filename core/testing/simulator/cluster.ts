@@ -179,7 +179,10 @@ export class Cluster {
       this.#spins = next === this.#lastTime ? this.#spins + 1 : 0;
       this.#lastTime = next;
       invariant(this.#spins < SPINS_MAX, () => `virtual time stands still at ${next} ms`);
-      invariant(this.trace.length < LINES_MAX, () => `the trace has ${LINES_MAX} lines: something goes on for ever`);
+      invariant(
+        this.trace.length < LINES_MAX,
+        () => `the trace has ${LINES_MAX} lines: something goes on for ever`,
+      );
     }
     this.#scheduler.runUntil(end);
   }

@@ -3,6 +3,7 @@ import type { GroupMachine } from "../../group/machine.ts";
 import type { Proposal } from "../../membership/proposal.ts";
 import type { ViewChange } from "../../membership/view_change.ts";
 import { Kind } from "../../wire/message.ts";
+import { encodeRecord } from "../../membership/ballot_record.ts";
 import { PacketReader } from "../../wire/packet_reader.ts";
 import { readChange, writeChange } from "../../group/change_messages.ts";
 import type { Mutation } from "./mutations.ts";
@@ -327,6 +328,28 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
           stream.store.pruneThrough(stream.delivered);
         }
       };
+    },
+  },
+  {
+    name: "ballot-not-persisted",
+    about: "a member that crashes has forgotten what it promised and accepted (RESTART_FORGETS)",
+    scenarios,
+    plant: (machine) => {
+      const { state, membership, voter } = machine;
+      membership.persist = () => {
+        const { view, config } = state;
+        const { lineage, members } = view.view;
+        const nothing = { promised: 0, accepted: undefined };
+        state.record = encodeRecord({
+          group: config.group,
+          lineage,
+          number: view.number,
+          members,
+          rank: view.rank,
+          ...nothing,
+        });
+      };
+      if (voter !== undefined) voter.persist = () => {};
     },
   },
 ];

@@ -148,7 +148,9 @@ class ViewsRun {
       application: () => ({
         stateBytes: this.plan.stateBytes,
         event: (_node, event) => {
-          if (event.type === "view") invariant(++viewCount < VIEWS_MAX, `there are ${VIEWS_MAX} views: they never end`);
+          if (event.type === "view") {
+            invariant(++viewCount < VIEWS_MAX, `there are ${VIEWS_MAX} views: they never end`);
+          }
         },
         message: (node, message) => {
           const { depth = 0 } = message.value as { depth?: number };
