@@ -190,6 +190,7 @@ export class Table {
               : JSON.parse(utf8.decoder.decode(output.snapshot));
             seat.untaken = [];
             seat.story.push(`restore ${seat.values.length}`);
+            seat.machine.restored();
             break;
           case "view":
             seat.events.push(output);
