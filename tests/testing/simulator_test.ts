@@ -176,7 +176,7 @@ test("a cluster of a user's own survives loss, a cut and a crash", () => {
     }),
   });
   cluster.start();
-  cluster.run(1000);
+  assert.ok(cluster.runUntilSettled(60_000));
   const [n1, n2, n3] = cluster.nodes;
   assert.is.not(n1.send({ question: true }), undefined);
   cluster.network.block(n1.address, n2.address);
@@ -227,10 +227,10 @@ test("an exception in an application of a cluster comes out of guard as a violat
   assert.equal(cluster.violations, [{ property: "invariant", text: "mine" }]);
 });
 
-test("a paused node catches up when it goes on", () => {
+test("a node that is paused for long is evicted, and catches up by a state transfer when it goes on", () => {
   const cluster = new Cluster({ size: 3, seed: 9 });
   cluster.start();
-  cluster.run(500);
+  assert.ok(cluster.runUntilSettled(10_000));
   const [n1, n2] = cluster.nodes;
   n2.pause();
   const m = n1.send();
@@ -238,15 +238,17 @@ test("a paused node catches up when it goes on", () => {
   assert.not(n2.hasDelivered(m ?? ""));
   n2.resume();
   assert.ok(cluster.runUntilSettled(10_000));
-  assert.ok(n2.hasDelivered(m ?? ""));
-  assert.equal(cluster.check(), []);
+  assert.ok(n2.known.has(m ?? ""));
+  assert.is(n2.view?.number, n1.view?.number);
+  assert.equal([...cluster.check(), ...cluster.checkStates()], []);
 });
 
 test("a thousand virtual seconds of five members come to an end", () => {
   const cluster = new Cluster({ size: 5, seed: 1000, faults: { lossRate: 0.05, delayMs: [1, 5] } });
   cluster.start();
+  assert.ok(cluster.runUntilSettled(10_000));
   for (let second = 0; second < 1000; second++) {
-    cluster.at(second * 1000, () => {
+    cluster.at(cluster.now + second * 1000, () => {
       for (const node of cluster.nodes) node.send();
     });
   }
@@ -310,7 +312,7 @@ test("sim says in its last line how much was run, and exits 0 when nothing is br
   assert.is(code, 0);
   assert.match(
     last,
-    /^5 seeds from 10 in \d+\.\d s: \d+ virtual seconds, \d+ messages sent, \d+ delivered, 0 violations$/,
+    /^5 seeds from 10 in \d+\.\d s: \d+ virtual seconds, \d+ messages sent, \d+ delivered, \d+ views, 0 violations$/,
   );
 });
 
@@ -320,7 +322,7 @@ test("sim --seed tells the shape of the run and writes its trace", async () => {
     const file = join(folder, "trace.jsonl");
     const { code, stdout, last } = await sim("--scenario", "reliable", "--seed", "6", "--trace", file);
     assert.is(code, 0);
-    assert.match(stdout, /^scenario reliable, seed 6: \d members, (fifo|causal), (no )?crashes$/m);
+    assert.match(stdout, /^scenario reliable, seed 6: \d members, (fifo|causal)$/m);
     assert.match(last, /^1 seed: \d+\.\d virtual seconds, \d+ messages sent, \d+ delivered, 0 violations$/);
     assert.is(digest(readFileSync(file, "utf8")), digest(scenario("reliable").run(6).trace()));
   } finally {

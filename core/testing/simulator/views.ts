@@ -194,6 +194,7 @@ class ViewsRun {
   isLost(): boolean {
     const { nodes } = this.cluster;
     const newest = Math.max(0, ...nodes.map(({ view }) => view?.number ?? 0));
+    if (newest === 0) return true;
     return nodes.some(({ view, machine }) => {
       if (view === undefined || view.number !== newest) return false;
       const accepted = machine?.membership.change?.state.accepted?.proposal;
