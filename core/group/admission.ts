@@ -117,6 +117,11 @@ export class Admission {
     return this.#strangers.candidates(now);
   }
 
+  /** A joiner has not confirmed a cut: it is not asked again at once. */
+  putOff(address: Address, now: number): void {
+    this.#strangers.putOff(address, now);
+  }
+
   /** Whether it is worth waiting for more to be ready. */
   gathering(now: number): boolean {
     return this.#strangers.gathering(now);
@@ -169,7 +174,7 @@ export class Admission {
           const stranger = held === undefined ? undefined : this.#strangers.get(held.from);
           sound = held !== undefined;
           if (stranger?.member.incarnation === incarnation) {
-            this.#membership.confirmed(stranger.member.address, reader.a, reader.b - 1);
+            this.#membership.confirmed(stranger.member, reader.a, reader.b - 1);
           } else if (sound) counters.unknownSender++;
           break;
         }
@@ -184,7 +189,10 @@ export class Admission {
         }
         case Kind.install: {
           const view = this.#state.roster?.view ?? this.#taking.known;
-          if (this.#state.phase === "joining" && view?.number === reader.a - 1) {
+          const from = parseControl(reader)?.from;
+          if (view?.members.every((member) => member.address !== from) && !this.#isContact(from as Address)) {
+            counters.unknownSender++;
+          } else if (this.#state.phase === "joining" && view?.number === reader.a - 1) {
             this.#taking.install(reader, view, now);
           }
           break;
@@ -255,6 +263,7 @@ export class Admission {
         windowMessages: config.limits.windowMessages,
         windowBytes: config.limits.windowBytes,
         messageBytesMax: config.limits.messageBytesMax,
+        suspectMinMs: config.timing.suspectMinMs,
         founders: [...this.#founders],
         view: view?.number ?? 0,
         lineage: view?.lineage ?? 0,
@@ -377,6 +386,12 @@ export class Admission {
     const refusal = readRefusal(parseControl(reader));
     if (refusal === undefined) return false;
     if (refusal.incarnation !== state.incarnation || state.phase === "over") return true; // meant for a former life
+    const known = state.roster?.at(refusal.from) !== undefined || this.#isContact(refusal.from) ||
+      this.#taking.known?.members.some(({ address }) => address === refusal.from);
+    if (!known) {
+      state.counters.implausible++;
+      return true;
+    }
     const label = state.roster?.at(refusal.from)?.name ?? refusal.from;
     if (reader.a > state.incarnation) {
       state.fatal = `${label} knows a later life of ${state.config.name}: another process has its name, ` +

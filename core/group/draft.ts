@@ -42,6 +42,9 @@ export function draftProposal(
   }
   const joining = newcomers
     .filter(({ address, name }) => kept.every((member) => member.address !== address && member.name !== name))
+    .filter(({ address, name }, index, all) =>
+      all.findIndex((other) => other.address === address || other.name === name) === index
+    )
     .sort((a, b) => compareNatural(a.name, b.name));
   if (kept.length + joining.length === 0) { // all want to leave: somebody is last
     kept.push(view.peers[view.rank].member);

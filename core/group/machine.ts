@@ -29,6 +29,9 @@ import { Taking } from "./taking.ts";
 import { Voter } from "./voter.ts";
 import { Watch } from "./watch.ts";
 
+/** How long the last member of a group tells those that left before it that they may go, in milliseconds. */
+const LAST_LINGER_MS = 300;
+
 /** One member of a group. */
 export class GroupMachine {
   /** What the parts share; outputs are collected here. */
@@ -73,6 +76,7 @@ export class GroupMachine {
     this.membership = new Membership(state, this.delivery, this.repair, this.watch, {
       settle: () => this.#settle(),
       candidates: () => this.admission.candidates(this.#now),
+      putOff: (address) => this.admission.putOff(address, this.#now),
       gathering: (now) => this.admission.gathering(now),
       arrive: () => {
         if (state.phase === "joining") this.taking.arrive();
@@ -210,7 +214,7 @@ export class GroupMachine {
     }
     this.membership.tick(now);
     this.repair.tick(now);
-    if (state.phase === "member" && state.leaving && state.view.size === 1) state.phase = "over";
+    if (state.phase === "member" && state.leaving && state.view.size === 1) this.#endAlone();
   }
 
   /**
@@ -257,14 +261,24 @@ export class GroupMachine {
     if (state.leaving) return;
     state.leaving = true;
     this.giving.leave();
-    if (state.phase === "joining" || state.roster?.size === 1) {
+    if (state.phase === "joining") {
       state.phase = "over";
       return;
     }
+    if (state.roster?.size === 1) return this.#endAlone();
     if (state.phase === "member") {
       this.repair.hasten(now);
       this.watch.heartbeat(now);
     }
+  }
+
+  /** The last member leaves. Others may have left just before it, and not know that they may go. */
+  #endAlone(): void {
+    const { state } = this;
+    state.deliveredThrough = state.own.last;
+    const waiting = (this.membership.archive?.proposal.departed.length ?? 0) > 0;
+    state.phase = waiting ? "leaving" : "over";
+    this.#lingerUntil = this.#now + LAST_LINGER_MS;
   }
 
   #closePacket(): void {

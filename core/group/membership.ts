@@ -39,6 +39,8 @@ export interface MembershipHost {
   candidates(): readonly Member[];
   /** Since when some of them wait and whether more are on their way. */
   gathering(now: number): boolean;
+  /** A joiner has not confirmed a cut. */
+  putOff(address: Address): void;
   /** Delivers what came with the state transfer, before the rest of the cut. Only for one that joins. */
   arrive(): void;
   /** A view was installed; streams by rank start behind these sequences. */
@@ -162,8 +164,10 @@ export class Membership implements ChangePort {
   }
 
   /** A newcomer holds the cut. */
-  confirmed(address: string, ballot: number, number: number): void {
-    if (number === this.#state.roster?.number) this.change?.confirmed(address, ballot);
+  confirmed({ address, incarnation }: Member, ballot: number, number: number): void {
+    if (number !== this.#state.roster?.number) return;
+    const asked = this.change?.state.proposal?.members ?? [];
+    if (rankIn(asked, address, incarnation) >= 0) this.change?.confirmed(address, ballot);
   }
 
   /** Somebody is still in the view before, and may not know better. */
@@ -281,8 +285,14 @@ export class Membership implements ChangePort {
   draft(answers: readonly (Answer | undefined)[], joiners?: readonly string[]): Proposal {
     const { view, config } = this.#state;
     const verdicts = view.peers.map((peer) => this.#watch.verdict(peer, this.#now));
-    const newcomers = this.#host.candidates()
-      .filter(({ address }) => joiners === undefined || joiners.includes(address));
+    if (joiners !== undefined) {
+      for (const { address } of this.change?.unconfirmed ?? []) this.#host.putOff(address);
+    }
+    // Who has confirmed is the life that was asked, not one that came after it.
+    const asked = this.change?.state.proposal?.members ?? [];
+    const newcomers = this.#host.candidates().filter(({ address, incarnation }) =>
+      joiners === undefined || (joiners.includes(address) && rankIn(asked, address, incarnation) >= 0)
+    );
     return draftProposal(view, config.election, answers, verdicts, newcomers);
   }
 
@@ -334,6 +344,7 @@ export class Membership implements ChangePort {
   #enter(roster: Roster, progress: readonly Progress[]): void {
     const state = this.#state;
     this.#installation.enter(roster, progress);
+    this.#repair.sources = [];
     this.reset();
     this.change = new ViewChange(roster.view.members, roster.rank, this);
     const ids = idsOf(roster.view.members);
@@ -343,7 +354,9 @@ export class Membership implements ChangePort {
       ids,
       isAvailable: (rank) => {
         const peer = roster.peers[rank];
-        return peer === roster.self ? !state.leaving : !peer.suspected && !peer.over && !peer.leaving;
+        return peer === roster.self
+          ? !state.leaving
+          : !peer.suspected && !peer.over && !peer.leaving && !peer.blocked;
       },
       send: (to, kind, round, candidate) => this.#sendElection(to, kind, round, candidate),
     }, { electionMs: state.config.timing.electionMs });

@@ -60,7 +60,7 @@ export class Reception {
       return;
     }
     if (phase === "joining" && this.#parts.voter?.concerns(reader) === true) {
-      this.#parts.voter.receive(reader);
+      this.#parts.voter.receive(reader, now);
       reader.rewind();
     }
     if (phase === "leaving") return this.#receiveAfterwards(reader, now);

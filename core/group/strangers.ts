@@ -26,6 +26,11 @@ export class Stranger {
   /** When it was first ready in the present view; `undefined` while it is not. */
   readyAt: number | undefined = undefined;
 
+  /** It did not confirm a cut: it is not asked again before. */
+  putOffUntil: number = -Infinity;
+  /** How often it has not confirmed one. */
+  failures = 0;
+
   constructor(member: Member, hello: Hello, now: number) {
     this.member = member;
     this.hello = hello;
@@ -93,9 +98,18 @@ export class Strangers {
   candidates(now: number): Member[] {
     const ready: Member[] = [];
     for (const stranger of this.#byAddress.values()) {
-      if (stranger.readyAt !== undefined && this.#isFresh(stranger, now)) ready.push(stranger.member);
+      if (stranger.readyAt !== undefined && now >= stranger.putOffUntil && this.#isFresh(stranger, now)) {
+        ready.push(stranger.member);
+      }
     }
     return ready;
+  }
+
+  /** One did not confirm a cut: every time it waits twice as long, so that it cannot hold up the group again and again. */
+  putOff(address: Address, now: number): void {
+    const stranger = this.#byAddress.get(address);
+    if (stranger === undefined) return;
+    stranger.putOffUntil = now + Math.min(60_000, 1000 * 2 ** stranger.failures++);
   }
 
   /** Whether it is worth waiting for more to be ready. */
@@ -103,7 +117,7 @@ export class Strangers {
     let first = Infinity;
     let late = false;
     for (const stranger of this.#byAddress.values()) {
-      if (!this.#isFresh(stranger, now)) continue;
+      if (!this.#isFresh(stranger, now) || now < stranger.putOffUntil) continue;
       if (stranger.readyAt === undefined) late = true;
       else first = Math.min(first, stranger.readyAt);
     }
@@ -137,6 +151,9 @@ export class Strangers {
     if (hello.order !== config.order) return `its order is ${hello.order}, not ${config.order}`;
     if (hello.election !== config.election) {
       return `its election is ${hello.election}, not ${config.election}`;
+    }
+    if (hello.suspectMinMs !== config.timing.suspectMinMs) {
+      return `its timing.suspectMinMs is ${hello.suspectMinMs}, not ${config.timing.suspectMinMs}`;
     }
     if (hello.messageBytesMax > config.limits.messageBytesMax) {
       return `it sends messages of up to ${hello.messageBytesMax} bytes, more than ${config.limits.messageBytesMax}`;

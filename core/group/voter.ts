@@ -21,6 +21,8 @@ export class Voter implements ChangePort {
   readonly record: BallotRecord;
   readonly #state: GroupState;
   readonly #change: ViewChange;
+  /** When the first packet of its view came. */
+  #since: number | undefined = undefined;
 
   constructor(state: GroupState, record: BallotRecord) {
     this.#state = state;
@@ -40,16 +42,21 @@ export class Voter implements ChangePort {
     return reader.viewNumber === this.record.number && reader.lineageKey === lineageKey(this.record.lineage);
   }
 
-  /** A packet of its view arrived. */
-  receive(reader: PacketReader): void {
+  /**
+   * A packet of its view arrived. The former life may have heard the leader a moment before it died, and so stands by it for
+   * as long as a member would: till then nobody is promised anything.
+   */
+  receive(reader: PacketReader, now: number): void {
+    this.#since ??= now;
     const { number, lineage, members } = this.record;
     const sender = members[reader.rank];
     if (reader.relayed || sender?.incarnation !== reader.incarnation) return;
     reader.rewind();
     while (reader.next()) {
       const message = readChange(reader, number, lineage, members.length);
+      const free = now - this.#since >= this.#state.config.timing.suspectMinMs;
       if (
-        message?.kind === "prepare" || message?.kind === "install" ||
+        message?.kind === "install" || (message?.kind === "prepare" && free) ||
         (message?.kind === "accept" && message.held)
       ) {
         this.#change.receive(reader.rank, message);

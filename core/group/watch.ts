@@ -56,7 +56,9 @@ export class Watch {
     this.#repair.beat = 0;
     this.#heldUpSince = Infinity;
     this.#slow = [];
+    if (this.#blockedTold) this.#state.tell({ type: "unblocked" });
     this.#blockedTold = false;
+    this.#state.blocked = false;
     this.#leadTold = false;
   }
 
@@ -128,9 +130,10 @@ export class Watch {
     const { view } = this.#state;
     const suspects: number[] = [];
     for (const peer of view.others()) if (peer.suspected) suspects.push(peer.rank);
-    const echo = view.leader === view.self ? 0 : view.leader.beat;
+    const echo = view.leader === view.self || this.#state.wedged ? 0 : view.leader.beat;
     this.#repair.heartbeat(echo, suspects, this.#slow, now);
-    this.#sentAt[this.#repair.beat % BEATS_MAX] = now;
+    // Who says that it is blocked frees the others of their promise: what they echo of that time makes nothing sure.
+    this.#sentAt[this.#repair.beat % BEATS_MAX] = this.#state.blocked ? -Infinity : now;
   }
 
   /** A send was refused for want of room. */
@@ -246,6 +249,7 @@ export class Watch {
     this.#state.blocked = blocked;
     if (blocked === this.#blockedTold) return;
     this.#blockedTold = blocked;
+    this.#sentAt.fill(-Infinity);
     if (!blocked) return this.#state.tell({ type: "unblocked" });
     const missing = view.peers.filter((peer) => !available.includes(peer.rank));
     this.#state.tell({

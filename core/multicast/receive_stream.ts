@@ -72,6 +72,8 @@ export class ReceiveStream {
   /** What was missing when the NAK was scheduled: asked for only if it still is when the time comes. */
   nakTarget = 0;
 
+  /** Everything up to here is wanted for a cut, whatever the bounds: the senders' windows bound it. */
+  #fetched = 0;
   readonly #bounds: ReceiveBounds;
   readonly #timing: NakTiming;
   readonly #random: Random;
@@ -109,13 +111,14 @@ export class ReceiveStream {
   /** Judges a packet that carries the sequences `first` to `last`, and keeps a copy of it if it is news. */
   accept(first: number, last: number, packet: Uint8Array): Acceptance {
     if (this.isDuplicate(last)) return "duplicate";
-    if (last > this.delivered + this.#bounds.windowMessages) return "beyond";
+    const fetched = last <= this.#fetched;
+    if (!fetched && last > this.delivered + this.#bounds.windowMessages) return "beyond";
     if (first > this.received + 1 && this.store.covers(first, last)) return "duplicate";
     // What the gap needs next is always let in: else a store full of later packets could never be emptied.
     if (first > this.received + 1 && this.store.bytes + packet.length > this.#bounds.heldBytesMax) {
       return "beyond";
     }
-    if (this.store.bytes > 2 * this.#bounds.heldBytesMax) return "beyond";
+    if (!fetched && this.store.bytes > 2 * this.#bounds.heldBytesMax) return "beyond";
     this.store.add(first, last, this.#pool?.copy(packet) ?? copyBytes(packet));
     if (last > this.known) this.known = last;
     if (first > this.received + 1) return "ahead";
@@ -193,6 +196,7 @@ export class ReceiveStream {
   /** The view changes: asks anew, at once, whoever there is to ask. */
   retarget(last: number, now: number): void {
     this.known = Math.max(this.received, last);
+    this.#fetched = last;
     this.nakAttempts = 0;
     this.nakTarget = this.known;
     this.nakAt = this.received < this.known ? now : Infinity;

@@ -41,8 +41,10 @@ export class Driver implements TransportHandler {
   /** Multicast packets that the transport had no room for. */
   #backlog: Uint8Array[] = [];
   #turnDue = false;
-  /** Records on their way to the disk. */
-  #saving = 0;
+  /** Whether a record is on its way to the disk. */
+  #saving = false;
+  /** The newest record, if it is not on its way. */
+  #unsaved: Uint8Array | undefined = undefined;
   #cancelTimer: (() => void) | undefined = undefined;
   #timerAt = Infinity;
   #stopped = false;
@@ -117,11 +119,11 @@ export class Driver implements TransportHandler {
     this.#guard(() => {
       let next = this.#machine.flush(this.#environment.now());
       this.#persist();
-      if (this.#saving === 0) this.#transmit();
+      if (!this.#saving) this.#transmit();
       this.#sink.progress();
       if (this.deadlines.next < next) next = this.deadlines.next;
       this.#arm(next);
-      if (this.#saving === 0) this.#deliver();
+      if (!this.#saving) this.#deliver();
     });
     if (this.#machine.state.phase === "over") this.#sink.left();
     if (this.#machine.state.fatal !== "") {
@@ -136,13 +138,24 @@ export class Driver implements TransportHandler {
     const { record } = state;
     state.record = undefined;
     if (record === undefined || this.#sink.persist === undefined) return;
-    this.#saving++;
-    this.#sink.persist(record, (error) => {
-      this.#saving--;
+    this.#unsaved = record;
+    if (!this.#saving) this.#save();
+  }
+
+  /** One record after the other, and only the newest of those that wait: an older one must never be the last to be there. */
+  #save(): void {
+    const record = this.#unsaved;
+    if (record === undefined || this.#stopped) return;
+    this.#unsaved = undefined;
+    this.#saving = true;
+    this.#sink.persist?.(record, (error) => {
+      this.#saving = false;
       if (error !== undefined) {
         const text = `Cannot go on: the store failed: ${String(error)}; mend it and join again`;
-        this.#fail(new TuttiError("StoreFailed", text, { cause: error }));
-      } else if (this.#saving === 0) this.wake();
+        return this.#fail(new TuttiError("StoreFailed", text, { cause: error }));
+      }
+      this.#save();
+      if (!this.#saving) this.wake();
     });
   }
 

@@ -168,6 +168,8 @@ export class Inbox {
           this.#owner.snapshot(output.transfer);
           break;
         case "restore":
+          // What it still works on belongs to the state before.
+          if (this.#current.length > 0) return;
           this.#drop();
           this.#call("restore", () => this.#owner.restore(output.snapshot), () => this.#owner.restored());
           break;

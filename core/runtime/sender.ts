@@ -252,15 +252,15 @@ export class Sender {
 
   /** Why a message was not sent before its deadline. */
   #notSent(): TuttiError {
-    const { phase, blocked, wedged } = this.#context.machine.state;
-    const code = phase !== "member" || blocked || wedged ? "NotPrimary" : "WindowFull";
+    const { phase, blocked, wedged, restoring } = this.#context.machine.state;
+    const code = phase !== "member" || blocked || wedged || restoring ? "NotPrimary" : "WindowFull";
     return new TuttiError(code, `Cannot send: ${this.#whyFull()}; the message was not sent`, {
       retryable: true,
     });
   }
 
   #whyFull(): string {
-    const { phase, blocked, wedged, own, roster } = this.#context.machine.state;
+    const { phase, blocked, wedged, restoring, own, roster } = this.#context.machine.state;
     if (phase !== "member" || roster === undefined) return "this process is not a member of a view yet";
     if (blocked) {
       const away = roster.peers.filter((peer) => peer.suspected).map((peer) => peer.name);
@@ -268,6 +268,7 @@ export class Sender {
         away.length === 1 ? "is" : "are"
       } away`;
     }
+    if (restoring) return "this process takes over the state of the group";
     if (wedged) return `the view after view ${roster.number} is not agreed on yet`;
     return `the send window is full (${own.pending} messages, ${own.pendingBytes} bytes) and ${this.#missing()} has not confirmed them`;
   }

@@ -130,7 +130,7 @@ for (const [name, seeds] of Object.entries(REGRESSION_SEEDS)) {
       const { violations, summary, messages, deliveries } = scenario(name).run(seed);
       const replay = `deno task sim --scenario ${name} --seed ${seed}`;
       assert.equal(violations.slice(0, 3), [], `${summary}; replay: ${replay}`);
-      assert.ok(messages > 0 && deliveries > 0);
+      assert.ok(name === "views" || (messages > 0 && deliveries > 0));
     });
   }
 }
