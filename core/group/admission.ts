@@ -263,7 +263,7 @@ export class Admission {
         windowMessages: config.limits.windowMessages,
         windowBytes: config.limits.windowBytes,
         messageBytesMax: config.limits.messageBytesMax,
-        suspectMinMs: config.timing.suspectMinMs,
+        suspectMinMs: Math.round(config.timing.suspectMinMs),
         founders: [...this.#founders],
         view: view?.number ?? 0,
         lineage: view?.lineage ?? 0,

@@ -34,7 +34,7 @@ export interface Hello {
   readonly windowBytes: number;
   /** Largest message that it sends, in bytes. */
   readonly messageBytesMax: number;
-  /** How long it hears nothing before it suspects: the same everywhere, or a leader's lease would mean nothing. */
+  /** How long it hears nothing before it suspects, in whole milliseconds: the same everywhere, or a leader's lease would mean nothing. */
   readonly suspectMinMs: number;
   /** Those with whom it would found a group, in natural order; empty if it only joins. */
   readonly founders: readonly Address[];
@@ -101,7 +101,7 @@ export function readHello(map: ControlMap | undefined): Hello | undefined {
   if (map === undefined) return undefined;
   const { group, name, address, incarnation, order, election, founders, view, lineage, ready, voter } = map;
   const { windowMessages, windowBytes, messageBytesMax, suspectMinMs } = map;
-  if (typeof suspectMinMs !== "number" || !(suspectMinMs > 0)) return undefined;
+  if (!isCount(suspectMinMs)) return undefined;
   if (!isName(group, GROUP_BYTES_MAX) || !isName(name, NAME_BYTES_MAX) || !isAddress(address)) {
     return undefined;
   }

@@ -152,7 +152,7 @@ export class Strangers {
     if (hello.election !== config.election) {
       return `its election is ${hello.election}, not ${config.election}`;
     }
-    if (hello.suspectMinMs !== config.timing.suspectMinMs) {
+    if (hello.suspectMinMs !== Math.round(config.timing.suspectMinMs)) {
       return `its timing.suspectMinMs is ${hello.suspectMinMs}, not ${config.timing.suspectMinMs}`;
     }
     if (hello.messageBytesMax > config.limits.messageBytesMax) {

@@ -48,6 +48,7 @@ export function helloOf(table: Table, name: string, fields: Partial<Hello> = {})
     windowMessages: 100,
     windowBytes: 100_000,
     messageBytesMax: 1000,
+    suspectMinMs: 1200,
     founders: [],
     view: 0,
     lineage: 0,

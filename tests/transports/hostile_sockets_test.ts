@@ -268,6 +268,7 @@ function greetingOf(group: string, address: string, groupKey: number): Uint8Arra
     windowMessages: 100,
     windowBytes: 100_000,
     messageBytesMax: 1000,
+    suspectMinMs: 1200,
     founders: [],
     view: 0,
     lineage: 0,

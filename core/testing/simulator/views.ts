@@ -80,7 +80,7 @@ export function runViews(seed: number, mutation?: Mutation): ScenarioResult {
     virtualMs: cluster.now,
     messages: cluster.trace.filter((line) => line.e === "send").length,
     deliveries: cluster.trace.filter((line) => line.e === "deliver").length,
-    views: Math.max(0, ...cluster.trace.map((line) => line.e === "view" ? line.v : 0)),
+    views: trace.reduce((most, line) => line.e === "view" ? Math.max(most, line.v) : most, 0),
     summary: `${plan.size} nodes, ${plan.founders} founders, ${plan.order}, ${plan.election}, ` +
       `${plan.faultCount} faults${plan.disks ? ", disks" : ""}${lost ? ", lost its quorum" : ""}`,
     violations,
