@@ -25,6 +25,9 @@ Runs groups in virtual time under drawn faults and checks every promise.
   --help            this text
 `;
 
+/** How much of a violation's text a line shows. */
+const TEXT_MAX = 160;
+
 class UsageError extends Error {}
 
 function whole(name: string, text: string, low: number): number {
@@ -84,11 +87,12 @@ function hunt(
   const mutation = MUTATIONS.find((candidate) => candidate.name === name);
   if (mutation === undefined) throw new UsageError(`--mutation is '${name}'; --list names them`);
   for (const scenario of scenarios.filter((candidate) => mutation.scenarios.includes(candidate.name))) {
-    for (let seed = from; seed < from + seeds; seed++) {
+    for (let index = mutation.seed === undefined ? 0 : -1; index < seeds; index++) {
+      const seed = index < 0 ? mutation.seed as number : from + index;
       const result = scenario.run(seed, mutation);
       if (result.violations.length === 0) continue;
       const [first] = result.violations;
-      console.log(`found      ${name}: seed ${seed}, ${first.property}: ${first.text}`);
+      console.log(`found      ${name}: seed ${seed}, ${first.property}: ${first.text.slice(0, TEXT_MAX)}`);
       if (verbose) report(scenario, result, name);
       return true;
     }

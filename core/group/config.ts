@@ -175,7 +175,7 @@ function complete<T extends object>(
   const result = { ...defaults };
   for (const [key, value] of Object.entries(given ?? {})) {
     if (value === undefined) continue;
-    const range = bounds[key as keyof T];
+    const range = Object.hasOwn(bounds, key) ? bounds[key as keyof T] : undefined;
     if (range === undefined) {
       const names = Object.keys(bounds).join(", ");
       throw new TuttiError("InvalidArgument", `Cannot join: ${what}.${key} is unknown; use one of ${names}`);

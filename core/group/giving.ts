@@ -26,6 +26,12 @@ import {
   EntryKind,
 } from "./transfer.ts";
 
+/** Shortest time between two answers to the same question, in milliseconds. */
+const REPEAT_MS = 20;
+/** How long no snapshot is asked for after the first one that failed, in milliseconds; doubled with each. */
+const FAILED_MS = 1000;
+/** Longest time for which no snapshot is asked for, in milliseconds. */
+const FAILED_MS_MAX = 60_000;
 /** Most transfers at a time (H54). */
 const TRANSFERS_MAX = 8;
 /** How long one that asks for nothing is remembered, in milliseconds. */
@@ -45,6 +51,11 @@ interface Transfer {
   ready: boolean;
   aborted: boolean;
   tail: Uint8Array[];
+  /** Where each entry of the tail starts. */
+  starts: number[];
+  /** What was asked for last, and when. */
+  askedOffset: number;
+  askedAt: number;
   tailBytes: number;
 }
 
@@ -55,6 +66,10 @@ export class Giving {
   readonly #reader = new PacketReader();
   readonly #transfers = new Map<number, Transfer>();
   #count = 0;
+  /** Snapshots that failed in a row, and when the last one did. */
+  #failures = 0;
+  #failedAt = -Infinity;
+  #now = 0;
 
   constructor(state: GroupState, delivery: Delivery) {
     this.#state = state;
@@ -63,13 +78,20 @@ export class Giving {
 
   /** A PULL arrived. */
   pull({ from, transfer: number, offset }: Pull, incarnation: number, now: number): void {
+    this.#now = now;
     if (this.#state.phase !== "member") return;
+    const pause = this.#failures === 0 ? 0 : Math.min(FAILED_MS_MAX, FAILED_MS * 2 ** (this.#failures - 1));
+    if (number === 0 && now - this.#failedAt < pause) return this.#abort(from, 0);
     const transfer = number === 0 ? this.#start(from, incarnation, now) : this.#transfers.get(number);
     if (transfer === undefined || transfer.address !== from || transfer.incarnation !== incarnation) {
       if (number !== 0) this.#abort(from, number);
       return;
     }
     transfer.heardAt = now;
+    // The same question again so soon was asked before the answer can have come.
+    if (transfer.ready && transfer.askedOffset === offset && now - transfer.askedAt < REPEAT_MS) return;
+    transfer.askedOffset = offset;
+    transfer.askedAt = now;
     if (number !== 0) transfer.pulled = true;
     this.#answer(transfer, offset);
   }
@@ -86,6 +108,7 @@ export class Giving {
     transfer.stateful = snapshot !== undefined;
     transfer.digest = digestOf(transfer.snapshot);
     transfer.ready = true;
+    this.#failures = 0;
   }
 
   /** The application could not give its state. */
@@ -94,6 +117,8 @@ export class Giving {
     if (transfer === undefined) return;
     transfer.aborted = true;
     transfer.tail = [];
+    this.#failures++;
+    this.#failedAt = this.#now;
     this.#state.warn("transfer", `no state can be given to ${transfer.address}: the snapshot failed: ${why}`);
   }
 
@@ -151,6 +176,9 @@ export class Giving {
       ready: false,
       aborted: false,
       tail: [],
+      starts: [],
+      askedOffset: -1,
+      askedAt: -Infinity,
       tailBytes: 0,
     };
     this.#transfers.set(transfer.number, transfer);
@@ -192,6 +220,7 @@ export class Giving {
 
   #append(transfer: Transfer, entry: Uint8Array): void {
     if (transfer.aborted) return;
+    transfer.starts.push(transfer.tailBytes);
     transfer.tail.push(entry);
     transfer.tailBytes += entry.length;
     if (transfer.tailBytes <= this.#state.config.limits.tailBytesMax) return;
@@ -241,18 +270,30 @@ export class Giving {
   }
 
   /** Bytes of the whole sequence. */
-  #slice({ snapshot, tail }: Transfer, from: number, to: number): Uint8Array {
+  #slice({ snapshot, tail, starts }: Transfer, from: number, to: number): Uint8Array {
     const bytes = new Uint8Array(to - from);
-    let start = 0;
-    for (const part of snapshot === undefined ? tail : [snapshot, ...tail]) {
-      const end = start + part.length;
-      if (end > from && start < to) {
-        const first = Math.max(from, start);
-        bytes.set(part.subarray(first - start, Math.min(to, end) - start), first - from);
-      }
-      start = end;
-      if (start >= to) break;
+    const base = snapshot?.length ?? 0;
+    if (snapshot !== undefined && from < base) bytes.set(snapshot.subarray(from, Math.min(to, base)));
+    for (
+      let index = indexAt(starts, from - base);
+      index < tail.length && base + starts[index] < to;
+      index++
+    ) {
+      const start = base + starts[index];
+      const first = Math.max(from, start);
+      bytes.set(tail[index].subarray(first - start, Math.min(to - start, tail[index].length)), first - from);
     }
     return bytes;
   }
+}
+
+/** Index of the last start at or below an offset, 0 if there is none. */
+function indexAt(starts: readonly number[], offset: number): number {
+  let [low, high] = [0, starts.length];
+  while (high - low > 1) {
+    const middle = (low + high) >>> 1;
+    if (starts[middle] <= offset) low = middle;
+    else high = middle;
+  }
+  return low;
 }

@@ -29,6 +29,8 @@ import { Taking } from "./taking.ts";
 import { Voter } from "./voter.ts";
 import { Watch } from "./watch.ts";
 
+/** How long one that has left tells those that may not know, in milliseconds. */
+const LINGER_MS = 500;
 /** How long the last member of a group tells those that left before it that they may go, in milliseconds. */
 const LAST_LINGER_MS = 300;
 
@@ -319,7 +321,7 @@ export class GroupMachine {
     if (state.leaving) {
       state.deliveredThrough = through ?? state.own.stable;
       state.phase = "leaving";
-      this.#lingerUntil = this.#now + state.config.timing.changeMs;
+      this.#lingerUntil = this.#now + LINGER_MS;
       return;
     }
     state.tell({

@@ -36,6 +36,12 @@ const PULL_MS_MAX = 500;
 const FORGET_MS = 15_000;
 /** PULLs in a row without an answer after which another giver is asked. */
 const PULLS_MAX = 6;
+/** How long a giver may take to have its application's state, in milliseconds. */
+const PATIENCE_MS = 5000;
+/** How long this process waits after a member could give nothing, in milliseconds; doubled each time. */
+const ABORT_MS = 20;
+/** Longest such time, in milliseconds. */
+const ABORT_MS_MAX = 2000;
 /** How soon more is asked for when everything there is was received, in milliseconds. */
 const IDLE_MS = 20;
 
@@ -60,6 +66,11 @@ export class Taking {
   #transfer = 0;
   #pullAt = Infinity;
   #pullMs = PULL_MS;
+  /** When the last question was asked, and since when this giver is. */
+  #pulledAt = 0;
+  #giverAt = 0;
+  /** How many givers in a row could give nothing. */
+  #aborts = 0;
   #pulls = 0;
   /** First byte not received of the giver's sequence. */
   #offset = 0;
@@ -140,23 +151,42 @@ export class Taking {
     if (
       this.#giver?.incarnation !== reader.incarnation || (this.#transfer !== 0 && transfer !== this.#transfer)
     ) return;
+    if ((flags & ChunkFlag.aborted) !== 0) {
+      const { address } = this.#giver;
+      this.#state.warn("transfer", `${address} cannot give its state; another member is asked`);
+      this.#another(now);
+      this.#pullAt = now + Math.min(ABORT_MS_MAX, ABORT_MS * 2 ** this.#aborts++);
+      return;
+    }
     if (bodyEnd - bodyStart < CHUNK_FIXED_BYTES || transfer === 0) {
       counters.malformed++;
       return;
     }
-    if ((flags & ChunkFlag.aborted) !== 0) return this.#another(now);
     const total = readU64(reader.view, bodyStart);
     const snapshotBytes = readU64(reader.view, bodyStart + 8);
-    if (snapshotBytes < 0 || total < snapshotBytes || snapshotBytes > config.limits.snapshotBytesMax) {
+    if (snapshotBytes < 0 || total < snapshotBytes) {
       counters.malformed++;
       return;
     }
+    const { snapshotBytesMax } = config.limits;
+    if (snapshotBytes > snapshotBytesMax) {
+      this.#state.warn(
+        "transfer",
+        `the state of the group has ${snapshotBytes} bytes, more than ${snapshotBytesMax} (limits.snapshotBytesMax)`,
+      );
+      return;
+    }
     this.#transfer = transfer;
-    this.#pulls = 0;
-    this.#pullMs = PULL_MS;
-    this.#pullAt = Math.max(now + IDLE_MS, Math.min(this.#pullAt, now + PULL_MS));
+    if ((flags & ChunkFlag.ready) !== 0) this.#pulls = 0;
+    else if (now - this.#giverAt > PATIENCE_MS) return this.#another(now); // its application does not give its state
+    // While an answer comes in nothing is asked; the next question takes as long as the last answer did, and some.
+    if ((flags & ChunkFlag.last) !== 0) {
+      this.#pullMs = Math.min(PULL_MS_MAX, Math.max(PULL_MS, 4 * (now - this.#pulledAt)));
+      this.#pullAt = now + IDLE_MS;
+    } else this.#pullAt = now + this.#pullMs;
     if ((flags & ChunkFlag.ready) === 0) return;
     const digest = bytes.subarray(bodyStart + 16, bodyStart + CHUNK_FIXED_BYTES).join(",");
+    this.#aborts = 0;
     if (!this.#ready) this.#start(snapshotBytes, digest, (flags & ChunkFlag.stateful) !== 0);
     if (total >= this.#total) { // else it was delayed, and what it says of the end is out of date
       this.#total = total;
@@ -167,7 +197,7 @@ export class Taking {
       this.#take(body.subarray(this.#offset - offset), now);
     } else if (body.length > 0 && offset > this.#offset) return; // something was lost before it
     if (this.#offset < this.#total) {
-      this.#pullAt = (flags & ChunkFlag.last) !== 0 ? now : Math.min(this.#pullAt, now + PULL_MS);
+      if ((flags & ChunkFlag.last) !== 0) this.#pullAt = now;
     }
     if (this.#offset >= this.#total) this.#advance(now);
   }
@@ -262,6 +292,7 @@ export class Taking {
     this.#giver = known.members[(first + this.#giverCount++) % known.members.length];
     if (this.#state.roster !== undefined) this.#drop();
     this.#begin();
+    this.#giverAt = now;
     this.#pullAt = now;
   }
 
@@ -307,6 +338,7 @@ export class Taking {
     const { config } = this.#state;
     const body = encodeControl({ from: config.address, transfer: this.#transfer, offset: this.#offset });
     this.#state.sendOutside(this.#giver.address, Kind.pull, 0, 0, 0, body);
+    this.#pulledAt = now;
     this.#pullAt = now + this.#pullMs;
     this.#pullMs = Math.min(2 * this.#pullMs, PULL_MS_MAX);
   }

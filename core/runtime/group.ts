@@ -83,7 +83,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     this.#store = options.store;
     this.#transport = options.transport;
     this.#environment = environment;
-    this.#trace = options.trace;
+    this.#trace = options.trace === undefined ? undefined : this.#guarded(options.trace);
     this.#machine = new GroupMachine(config);
     this.#inbox = new Inbox(this.#inboxOwner(), options.onMessages, options.onEvent, config.limits.eventsMax);
     this.#driver = new Driver(this.#machine, options.transport, environment, this.#driverSink());
@@ -91,13 +91,13 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       machine: this.#machine,
       driver: this.#driver,
       environment,
-      trace: options.trace,
+      trace: this.#trace,
       checkOpen: (what) => this.#checkOpen(what),
     });
     this.#leadership = new LeadershipHolder(this.#machine, this.#driver, environment);
     connect(this.#driver);
-    this.#driver.start();
     this.#discover(options);
+    this.#driver.start();
   }
 
   /** Number of this member's present life: a member that was evicted comes back with a higher one. */
@@ -188,6 +188,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     const count = typeof members === "number" ? members : Math.max(1, this.#machine.state.config.expect);
     const present = (): string[] => this.view?.members.map(({ name }) => name) ?? [];
     const check = (): boolean => {
+      if (this.#machine.state.restoring) return false;
       const there = present();
       return names.length > 0 ? names.every((name) => there.includes(name)) : there.length >= count;
     };
@@ -269,7 +270,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   /** Looks for members besides the peers. */
   #discover({ discovery, transport }: JoinOptions): void {
     if (discovery === undefined) return;
-    this.#stopDiscovery = discovery.start((found) => {
+    const stop: unknown = discovery.start((found) => {
       if (this.#closing !== undefined) return;
       try {
         this.#machine.discovered(transport.canonical(found), this.#environment.now());
@@ -278,6 +279,25 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
         // What is no address of this transport is somebody else's.
       }
     }, this.address);
+    this.#stopDiscovery = () => {
+      try {
+        if (typeof stop === "function") stop();
+      } catch {
+        // It is over all the same.
+      }
+    };
+  }
+
+  /** A trace that throws stops this member, like any callback. */
+  #guarded(trace: (line: TraceLine) => void): (line: TraceLine) => void {
+    return (line) => {
+      try {
+        trace(line);
+      } catch (cause) {
+        const text = `Cannot go on: trace failed: ${String(cause)}; mend it and join again`;
+        this.#fail(new TuttiError("CallbackFailed", text, { cause }));
+      }
+    };
   }
 
   async #close(wait: number): Promise<CloseReport> {

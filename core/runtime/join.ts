@@ -8,6 +8,7 @@ import { DEPENDENCY_BYTES } from "../wire/limits.ts";
 import { newIncarnation, realEnvironment } from "./environment.ts";
 import { Group } from "./group.ts";
 import { checkJoinOptions, type JoinOptions } from "./options.ts";
+import type { Store } from "./store.ts";
 import type { TransportHandler } from "./transport.ts";
 
 /** Members for which a packet must have room in any case. */
@@ -64,7 +65,7 @@ export async function join(options: JoinOptions): Promise<Group> {
     stranger: (peer) => driver?.stranger?.(peer),
   });
   try {
-    const record = await options.store?.load();
+    const record = await loaded(options.store);
     const seeds = [...new Set(peers)].filter((peer) => peer !== address);
     const { packetBytesMax } = transport.traits;
     const memberCount = Math.max(MEMBERS_LEAST, seeds.length + 1);
@@ -98,5 +99,14 @@ export async function join(options: JoinOptions): Promise<Group> {
   } catch (error) {
     await transport.close(0);
     throw error;
+  }
+}
+
+/** What a store holds. */
+async function loaded(store: Store | undefined): Promise<Uint8Array | undefined> {
+  try {
+    return await store?.load();
+  } catch (cause) {
+    throw new TuttiError("StoreFailed", `Cannot join: the store cannot be read: ${String(cause)}`, { cause });
   }
 }

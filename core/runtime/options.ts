@@ -134,7 +134,7 @@ export function checkJoinOptions(options: JoinOptions): void {
   }
   for (const key of REQUIRED_OPTIONS) if (options[key] === undefined) refuse(`the option ${key} is missing`);
   for (const [key, value] of Object.entries(options)) {
-    const kind = JOIN_OPTIONS[key as keyof JoinOptions];
+    const kind = Object.hasOwn(JOIN_OPTIONS, key) ? JOIN_OPTIONS[key as keyof JoinOptions] : undefined;
     if (kind === undefined) {
       refuse(`the option ${key} is unknown; use one of ${Object.keys(JOIN_OPTIONS).join(", ")}`);
     }

@@ -19,6 +19,8 @@ export interface Mutation {
   readonly about: string;
   /** The scenarios that should notice. */
   readonly scenarios: readonly string[];
+  /** A seed that is known to notice; looked at first. */
+  readonly seed?: number;
   /** Changes a machine at birth. */
   readonly plant?: PlantBug;
   /** Changes how lives are numbered. */

@@ -105,6 +105,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "ignore-accepted",
     about: "a proposer ignores what the answers say was accepted before (IGNORE_ACCEPTED)",
     scenarios,
+    seed: 500,
     plant: (machine) => onChanges(machine, (change) => change.highestAccepted = () => undefined),
   },
   {
@@ -118,12 +119,14 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "forget-after-install",
     about: "a member that has installed a view answers for it like a fresh acceptor (FORGET_AFTER_INSTALL)",
     scenarios,
+    seed: 43,
     plant: forgetAfterInstall,
   },
   {
     name: "repropose-new-members",
     about: "an accepted proposal is repeated with other members (REPROPOSE_NEW_MEMBERS)",
     scenarios,
+    seed: 198,
     plant: (machine) =>
       repeatChanged(
         machine,
@@ -134,6 +137,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "repropose-new-cut",
     about: "an accepted proposal is repeated with another cut (REPROPOSE_NEW_CUT)",
     scenarios,
+    seed: 157,
     plant: (machine) => repeatChanged(machine, (accepted, { cut }) => ({ ...accepted, cut })),
   },
   {
@@ -159,6 +163,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "install-early",
     about: "a proposer takes its own proposal for decided (INSTALL_EARLY)",
     scenarios,
+    seed: 103,
     plant: (machine) => onChanges(machine, (change) => change.isDecided = () => true),
   },
   {
@@ -181,6 +186,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "cut-of-the-proposer",
     about: "the cut is what the proposer holds, not all that was answered (CUT_PROPOSER_ONLY)",
     scenarios,
+    seed: 6,
     plant: ({ membership, state }) => {
       const draft = membership.draft.bind(membership);
       membership.draft = (answers, joiners) => ({
@@ -193,12 +199,14 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "no-wedge",
     about: "a member that has promised goes on sending and delivering (NO_WEDGE)",
     scenarios,
+    seed: 6,
     plant: unwedge,
   },
   {
     name: "delivery-after-wedge",
     about: "a member that has promised sends no more, but still delivers what arrives (AGREED_AFTER_WEDGE)",
     scenarios,
+    seed: 20,
     plant: (machine) => {
       unwedge(machine);
       const send = machine.send.bind(machine);
@@ -209,6 +217,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "quorum-minus-one",
     about: "one member less than a quorum decides (QUORUM_MINUS_ONE)",
     scenarios,
+    seed: 4,
     plant: (machine) => {
       onChanges(machine, (change) => {
         change.isQuorum = (ranks) => ranks.length > 0 && 2 * (ranks.length + 1) > machine.state.view.size;
@@ -221,6 +230,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "both-halves",
     about: "any half of the members decides, with the senior or without (BOTH_HALVES)",
     scenarios,
+    seed: 13,
     plant: (machine) => {
       onChanges(machine, (change) => {
         change.isQuorum = (ranks) => 2 * ranks.length >= machine.state.view.size;
@@ -233,6 +243,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "quorum-of-the-living",
     about: "those that are not suspected are a quorum (W11)",
     scenarios,
+    seed: 4,
     plant: (machine) => {
       onChanges(machine, (change) => {
         change.isQuorum = (ranks) => machine.watch.available().every((rank) => ranks.includes(rank));
@@ -245,6 +256,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "leader-by-suspicion",
     about: "whoever is the most senior that it does not suspect itself acts as the leader (LEADER_LOCAL, W8)",
     scenarios,
+    seed: 4,
     plant: ({ watch, state }) =>
       watch.sureUntil = () =>
         state.phase === "member" && Math.min(...watch.available()) === state.view.rank ? Infinity : -Infinity,
@@ -253,6 +265,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "stale-leader",
     about: "a leader goes on leading until it hears of another one",
     scenarios,
+    seed: 4,
     plant: ({ watch, state }) =>
       watch.sureUntil = () =>
         state.phase === "member" && state.view.leader === state.view.self ? Infinity : -Infinity,
@@ -261,6 +274,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "promise-to-anybody",
     about: "a member promises to whoever asks while it hears the leader, whose lease then means nothing",
     scenarios,
+    seed: 1,
     plant: ({ membership, watch, state }) => {
       membership.mayPromise = () => true;
       // Somebody who hears nobody asks for promises, as bully and ring programs do.
@@ -274,6 +288,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "accept-not-held",
     about: "a proposal is accepted before its cut is held (ACCEPT_NOT_HELD)",
     scenarios,
+    seed: 6,
     plant: ({ membership, state }) => {
       const holds = membership.holds.bind(membership);
       membership.holds = (cut) => state.phase === "member" || holds(cut);
@@ -283,6 +298,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "joiner-not-caught-up",
     about: "a joiner says that it holds the cut before it does, and is counted",
     scenarios,
+    seed: 41,
     plant: ({ membership, state }) => {
       const holds = membership.holds.bind(membership);
       membership.holds = (cut) => state.phase === "joining" || holds(cut);
@@ -292,6 +308,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "answer-what-is-held-back",
     about: "an answer counts messages that are held back for causes that nobody may have",
     scenarios,
+    seed: 635,
     plant: ({ membership, state }) => {
       const wedge = membership.wedge.bind(membership);
       membership.wedge = () => {
@@ -306,6 +323,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "snapshot-out-of-place",
     about: "the snapshot for a joiner is taken before messages that count as part of it are delivered",
     scenarios,
+    seed: 13,
     plant: ({ state }) => {
       const tell = state.tell.bind(state);
       state.tell = (event) => {
@@ -320,6 +338,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "cut-forgotten",
     about: "what members that are gone have sent is forgotten before everybody has installed the view",
     scenarios,
+    seed: 238,
     plant: ({ membership }) => {
       const install = membership.install.bind(membership);
       membership.install = (proposal) => {
@@ -334,6 +353,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "ballot-not-persisted",
     about: "a member that crashes has forgotten what it promised and accepted (RESTART_FORGETS)",
     scenarios,
+    seed: 500,
     plant: (machine) => {
       const { state, membership, voter } = machine;
       membership.persist = () => {
