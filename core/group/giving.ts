@@ -77,7 +77,7 @@ export class Giving {
   }
 
   /** A PULL arrived. */
-  pull({ from, transfer: number, offset }: Pull, incarnation: number, now: number): void {
+  pull({ from, transfer: number, offset, bytes }: Pull, incarnation: number, now: number): void {
     this.#now = now;
     if (this.#state.phase !== "member") return;
     const pause = this.#failures === 0 ? 0 : Math.min(FAILED_MS_MAX, FAILED_MS * 2 ** (this.#failures - 1));
@@ -90,10 +90,10 @@ export class Giving {
     transfer.heardAt = now;
     // The same question again so soon was asked before the answer can have come.
     if (transfer.ready && transfer.askedOffset === offset && now - transfer.askedAt < REPEAT_MS) return;
-    transfer.askedOffset = offset;
+    if (transfer.ready) transfer.askedOffset = offset;
     transfer.askedAt = now;
     if (number !== 0) transfer.pulled = true;
-    this.#answer(transfer, offset);
+    this.#answer(transfer, offset, Math.min(bytes, ANSWER_BYTES_MAX));
   }
 
   /** The application's state, as of the point that it was asked for. @param snapshot `undefined` when it keeps none. */
@@ -229,14 +229,14 @@ export class Giving {
     this.#state.warn("transfer", `${transfer.address} cannot keep up while it joins, and starts over`);
   }
 
-  #answer(transfer: Transfer, offset: number): void {
+  #answer(transfer: Transfer, offset: number, bytes: number): void {
     if (transfer.aborted) return this.#abort(transfer.address, transfer.number);
     const total = transfer.ready ? (transfer.snapshot?.length ?? 0) + transfer.tailBytes : 0;
     const { bundleBytes } = this.#state.config.limits;
     const pieceMax = Math.min(bundleBytes, this.#state.config.packetBytesMax) - PACKET_HEADER_BYTES - 24 -
       CHUNK_FIXED_BYTES;
     let at = Math.min(offset, total);
-    const end = Math.min(total, at + ANSWER_BYTES_MAX);
+    const end = Math.min(total, at + bytes);
     do {
       const piece = this.#slice(transfer, at, Math.min(end, at + pieceMax));
       this.#sendChunk(transfer, at, total, piece, at + piece.length >= end);

@@ -94,6 +94,8 @@ export interface Pull {
   readonly transfer: number;
   /** First byte wanted. */
   readonly offset: number;
+  /** How many bytes are wanted at the most. */
+  readonly bytes: number;
 }
 
 /** Reads a HELLO. */
@@ -183,6 +185,7 @@ export function readHeld(map: ControlMap | undefined): Held | undefined {
 /** Reads a PULL. */
 export function readPull(map: ControlMap | undefined): Pull | undefined {
   if (map === undefined) return undefined;
-  const { from, transfer, offset } = map;
-  return isAddress(from) && isCount(transfer) && isCount(offset) ? { from, transfer, offset } : undefined;
+  const { from, transfer, offset, bytes } = map;
+  if (!isAddress(from) || !isCount(transfer) || !isCount(offset) || !isCount(bytes)) return undefined;
+  return { from, transfer, offset, bytes };
 }

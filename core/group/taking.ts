@@ -20,6 +20,7 @@ import type { Membership } from "./membership.ts";
 import type { GroupState } from "./state.ts";
 import {
   ANSWER_BYTES_MAX,
+  ANSWER_BYTES_MIN,
   CHUNK_FIXED_BYTES,
   ChunkFlag,
   digestOf,
@@ -69,6 +70,8 @@ export class Taking {
   /** When the last question was asked, and since when this giver is. */
   #pulledAt = 0;
   #giverAt = 0;
+  /** Bytes to ask for at a time. */
+  #wanted: number = ANSWER_BYTES_MIN;
   /** How many givers in a row could give nothing. */
   #aborts = 0;
   #pulls = 0;
@@ -110,7 +113,7 @@ export class Taking {
   get ready(): number {
     // What is left is one answer away: the rest comes while the view changes.
     const left = this.#total - this.#offset;
-    return this.#ready && left <= ANSWER_BYTES_MAX && this.#view !== undefined ? this.#view.number : 0;
+    return this.#ready && left <= this.#wanted && this.#view !== undefined ? this.#view.number : 0;
   }
 
   /** A member has said what the present view is. */
@@ -181,6 +184,12 @@ export class Taking {
     else if (now - this.#giverAt > PATIENCE_MS) return this.#another(now); // its application does not give its state
     // While an answer comes in nothing is asked; the next question takes as long as the last answer did, and some.
     if ((flags & ChunkFlag.last) !== 0) {
+      // More at a time while answers come whole, to catch up with a busy group; less when something was lost.
+      const whole = offset + (bodyEnd - bodyStart - CHUNK_FIXED_BYTES) >= this.#offset &&
+        offset <= this.#offset;
+      this.#wanted = whole
+        ? Math.min(ANSWER_BYTES_MAX, 2 * this.#wanted)
+        : Math.max(ANSWER_BYTES_MIN, this.#wanted >> 1);
       this.#pullMs = Math.min(PULL_MS_MAX, Math.max(PULL_MS, 4 * (now - this.#pulledAt)));
       this.#pullAt = now + IDLE_MS;
     } else this.#pullAt = now + this.#pullMs;
@@ -336,7 +345,12 @@ export class Taking {
       this.#pulls = 1;
     }
     const { config } = this.#state;
-    const body = encodeControl({ from: config.address, transfer: this.#transfer, offset: this.#offset });
+    const body = encodeControl({
+      from: config.address,
+      transfer: this.#transfer,
+      offset: this.#offset,
+      bytes: this.#wanted,
+    });
     this.#state.sendOutside(this.#giver.address, Kind.pull, 0, 0, 0, body);
     this.#pulledAt = now;
     this.#pullAt = now + this.#pullMs;

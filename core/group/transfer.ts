@@ -19,8 +19,10 @@ import { memberMaps } from "../membership/proposal.ts";
 import { encodeControl, isCount, isCounts, parseControlBytes } from "../wire/control.ts";
 import { readView } from "./greeting.ts";
 
+/** Bytes asked for by the first PULL. */
+export const ANSWER_BYTES_MIN: number = 256 * 1024;
 /** Most bytes sent in answer to one PULL. */
-export const ANSWER_BYTES_MAX: number = 256 * 1024;
+export const ANSWER_BYTES_MAX: number = 8 * 1024 * 1024;
 /** Bytes of a CHUNK before what it carries. */
 export const CHUNK_FIXED_BYTES = 48;
 /** Bytes of an entry of the tail before what it carries. */

@@ -94,7 +94,7 @@ test("H13: a malformed WELCOME, REFUSE, HELD, PULL or HELLO is counted", () => {
       [Kind.held, {}],
       [Kind.held, { from: "a b" }],
       [Kind.pull, { from: address("b"), transfer: 0 }],
-      [Kind.pull, { from: address("b"), transfer: -1, offset: 0 }],
+      [Kind.pull, { from: address("b"), transfer: -1, offset: 0, bytes: 1_000_000 }],
       [Kind.pull, { from: address("b"), transfer: 0, offset: 2 ** 53 }],
       [Kind.hello, {}],
     ];
@@ -114,7 +114,7 @@ test("H13: a malformed WELCOME, REFUSE, HELD, PULL or HELLO is counted", () => {
 
 test("H13: HELD and PULL of somebody who never greeted are counted, and get no answer", () => {
   const table = connected(ALL);
-  const map = { from: address("z"), transfer: 0, offset: 0 };
+  const map = { from: address("z"), transfer: 0, offset: 0, bytes: 1_000_000 };
   for (const kind of [Kind.held, Kind.pull]) {
     assert.equal(harmless(table, outside(table, kind, encodeControl(map)), `kind ${kind}`), {
       unknownSender: 1,
@@ -141,7 +141,7 @@ test("H54: nine joiners at a time get eight transfers, and the ninth gets none",
     const from = address(`z${index}`);
     table.receive("a", greeting(table, { address: from, name: `z${index}` as MemberName }, 5000 + index));
     const counted = changes(table, "a", () => {
-      const body = encodeControl({ from, transfer: 0, offset: 0 });
+      const body = encodeControl({ from, transfer: 0, offset: 0, bytes: 1_000_000 });
       table.receive("a", outside(table, Kind.pull, body, { incarnation: 5000 + index }));
       table.receive("a", outside(table, Kind.pull, body, { incarnation: 5000 + index }));
     });

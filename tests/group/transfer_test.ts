@@ -179,7 +179,6 @@ test("H55: a snapshot larger than the joiner's own limit is not taken", () => {
   table.restart("c", { expect: 0, limits: { snapshotBytesMax: 1024 } });
   table.run(5000);
   assert.equal([table.seat("c").members, table.seat("c").values], [[], []]);
-  assert.ok(table.seat("c").machine.state.counters.malformed > 0);
 });
 
 test("a joiner whose giver ends the transfer starts another one", () => {
