@@ -114,11 +114,14 @@ test("messages wait until a restore that takes its time is done", async () => {
       },
     },
   });
-  await p2.ready({ deadline: DEADLINE_MS });
+  await until("it is a member", () => p2.view !== undefined);
+  let ready = false;
+  const whenReady = p2.ready({ deadline: DEADLINE_MS }).then(() => ready = true);
   const receipt = await p1.send("after");
   await until("it has arrived", () => p2.stats().messagesWaiting === 1);
-  assert.equal(log.story, []);
+  assert.equal([log.story, ready], [[], false]);
   done();
+  await whenReady;
   await receipt.stable;
   assert.equal(log.values, ["before", "after"]);
 });
