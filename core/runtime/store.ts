@@ -7,7 +7,11 @@
 
 /** The port. One store is for one member; two processes must not share one. */
 export interface Store {
-  /** @returns What was saved last; `undefined` for nothing so far. What is damaged must be an error, never "nothing" (W15). */
+  /**
+   * Reads what was saved.
+   *
+   * @returns What was saved last; `undefined` for nothing so far. What is damaged must be an error, never "nothing" (W15).
+   */
   load(): Uint8Array | undefined | PromiseLike<Uint8Array | undefined>;
   /**
    * Replaces what was saved, as a whole or not at all. When it returns, or the promise it returned is fulfilled, the record

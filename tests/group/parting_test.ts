@@ -2,7 +2,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ALL, connected } from "./connected.ts";
-import { type Choices, type Seat, Table } from "./table.ts";
+import type { Choices, Seat } from "./table.ts";
 
 const test = suite("group/parting");
 

@@ -112,6 +112,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "accept-old-ballot",
     about: "the ballot is checked when ACCEPT arrives, not again once the cut is held (ACCEPT_OLD_BALLOT)",
     scenarios,
+    seed: 2830,
     plant: (machine) =>
       onChanges(machine, (change) => change.mayAccept = () => change.state.decided === undefined),
   },
