@@ -31,6 +31,7 @@ import type { Receipt } from "./receipt.ts";
 import { Sender } from "./sender.ts";
 import type { GroupStats } from "./stats.ts";
 import type { Store } from "./store.ts";
+import { guardTrace } from "./guard.ts";
 import type { TraceLine } from "./trace.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
 import { Waits } from "./waits.ts";
@@ -83,7 +84,9 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     this.#store = options.store;
     this.#transport = options.transport;
     this.#environment = environment;
-    this.#trace = options.trace === undefined ? undefined : this.#guarded(options.trace);
+    this.#trace = options.trace === undefined
+      ? undefined
+      : guardTrace(options.trace, (error) => this.#fail(error));
     this.#machine = new GroupMachine(config);
     this.#inbox = new Inbox(this.#inboxOwner(), options.onMessages, options.onEvent, config.limits.eventsMax);
     this.#driver = new Driver(this.#machine, options.transport, environment, this.#driverSink());
@@ -284,18 +287,6 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
         if (typeof stop === "function") stop();
       } catch {
         // It is over all the same.
-      }
-    };
-  }
-
-  /** A trace that throws stops this member, like any callback. */
-  #guarded(trace: (line: TraceLine) => void): (line: TraceLine) => void {
-    return (line) => {
-      try {
-        trace(line);
-      } catch (cause) {
-        const text = `Cannot go on: trace failed: ${String(cause)}; mend it and join again`;
-        this.#fail(new TuttiError("CallbackFailed", text, { cause }));
       }
     };
   }

@@ -106,6 +106,10 @@ export class Inbox {
       else if (output.type === "snapshot" && !this.#mustWait()) {
         this.#owner.snapshot(output.transfer);
         continue;
+      } else if (output.type === "restore" && !this.#started && !this.#busy && this.#messageCount === 0) {
+        // Nobody has asked for anything yet, so only events could come before it, and they may wait for long.
+        this.#restore(output.snapshot);
+        continue;
       } else if (isDroppable(output)) {
         if (this.#droppableCount + this.#events.length >= this.#eventsMax) {
           this.dropped++;
@@ -171,12 +175,16 @@ export class Inbox {
           // What it still works on belongs to the state before.
           if (this.#current.length > 0) return;
           this.#drop();
-          this.#call("restore", () => this.#owner.restore(output.snapshot), () => this.#owner.restored());
+          this.#restore(output.snapshot);
           break;
         default:
           if (!this.#handEvent(output)) return;
       }
     }
+  }
+
+  #restore(snapshot: Uint8Array | undefined): void {
+    this.#call("restore", () => this.#owner.restore(snapshot), () => this.#owner.restored());
   }
 
   /** Whether a snapshot that is asked for now depends on what the application has yet to take. */

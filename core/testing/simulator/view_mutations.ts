@@ -3,7 +3,6 @@ import type { GroupMachine } from "../../group/machine.ts";
 import type { Proposal } from "../../membership/proposal.ts";
 import type { ViewChange } from "../../membership/view_change.ts";
 import { Kind } from "../../wire/message.ts";
-import { encodeRecord } from "../../membership/ballot_record.ts";
 import { PacketReader } from "../../wire/packet_reader.ts";
 import { readChange, writeChange } from "../../group/change_messages.ts";
 import type { Mutation } from "./mutations.ts";
@@ -105,7 +104,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "ignore-accepted",
     about: "a proposer ignores what the answers say was accepted before (IGNORE_ACCEPTED)",
     scenarios,
-    seed: 500,
+    seed: 37,
     plant: (machine) => onChanges(machine, (change) => change.highestAccepted = () => undefined),
   },
   {
@@ -120,14 +119,14 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "forget-after-install",
     about: "a member that has installed a view answers for it like a fresh acceptor (FORGET_AFTER_INSTALL)",
     scenarios,
-    seed: 43,
+    seed: 94,
     plant: forgetAfterInstall,
   },
   {
     name: "repropose-new-members",
     about: "an accepted proposal is repeated with other members (REPROPOSE_NEW_MEMBERS)",
     scenarios,
-    seed: 198,
+    seed: 37,
     plant: (machine) =>
       repeatChanged(
         machine,
@@ -138,33 +137,14 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "repropose-new-cut",
     about: "an accepted proposal is repeated with another cut (REPROPOSE_NEW_CUT)",
     scenarios,
-    seed: 157,
+    seed: 33,
     plant: (machine) => repeatChanged(machine, (accepted, { cut }) => ({ ...accepted, cut })),
-  },
-  {
-    name: "same-ballot-twice",
-    about: "a proposer proposes again in the same ballot when more answers come (SAME_BALLOT_TWICE)",
-    scenarios,
-    plant: (machine) =>
-      onChanges(machine, (change) => {
-        const receive = change.receive.bind(change);
-        change.receive = (from, message) => {
-          const { state } = change;
-          if (message.kind !== "promise" || message.ballot !== state.ballot || state.phase !== "accepting") {
-            return receive(from, message);
-          }
-          state.answers[from] = message.answer;
-          state.phase = "collecting";
-          change.conclude();
-          return true;
-        };
-      }),
   },
   {
     name: "install-early",
     about: "a proposer takes its own proposal for decided (INSTALL_EARLY)",
     scenarios,
-    seed: 103,
+    seed: 10,
     plant: (machine) => onChanges(machine, (change) => change.isDecided = () => true),
   },
   {
@@ -207,7 +187,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "delivery-after-wedge",
     about: "a member that has promised sends no more, but still delivers what arrives (AGREED_AFTER_WEDGE)",
     scenarios,
-    seed: 20,
+    seed: 6,
     plant: (machine) => {
       unwedge(machine);
       const send = machine.send.bind(machine);
@@ -266,7 +246,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "stale-leader",
     about: "a leader goes on leading until it hears of another one",
     scenarios,
-    seed: 4,
+    seed: 10,
     plant: ({ watch, state }) =>
       watch.sureUntil = () =>
         state.phase === "member" && state.view.leader === state.view.self ? Infinity : -Infinity,
@@ -309,7 +289,6 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "answer-what-is-held-back",
     about: "an answer counts messages that are held back for causes that nobody may have",
     scenarios,
-    seed: 635,
     plant: ({ membership, state }) => {
       const wedge = membership.wedge.bind(membership);
       membership.wedge = () => {
@@ -333,44 +312,6 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
         state.outputs.unshift(...state.outputs.splice(-1));
         state.outputStreams.unshift(...state.outputStreams.splice(-1));
       };
-    },
-  },
-  {
-    name: "cut-forgotten",
-    about: "what members that are gone have sent is forgotten before everybody has installed the view",
-    scenarios,
-    seed: 238,
-    plant: ({ membership }) => {
-      const install = membership.install.bind(membership);
-      membership.install = (proposal) => {
-        install(proposal);
-        for (const { stream } of membership.archive?.roster.peers ?? []) {
-          stream.store.pruneThrough(stream.delivered);
-        }
-      };
-    },
-  },
-  {
-    name: "ballot-not-persisted",
-    about: "a member that crashes has forgotten what it promised and accepted (RESTART_FORGETS)",
-    scenarios,
-    seed: 500,
-    plant: (machine) => {
-      const { state, membership, voter } = machine;
-      membership.persist = () => {
-        const { view, config } = state;
-        const { lineage, members } = view.view;
-        const nothing = { promised: 0, accepted: undefined };
-        state.record = encodeRecord({
-          group: config.group,
-          lineage,
-          number: view.number,
-          members,
-          rank: view.rank,
-          ...nothing,
-        });
-      };
-      if (voter !== undefined) voter.persist = () => {};
     },
   },
 ];
