@@ -187,16 +187,9 @@ export class Admission {
           } else counters.unknownSender++;
           break;
         }
-        case Kind.install: {
-          const view = this.#state.roster?.view ?? this.#taking.known;
-          const from = parseControl(reader)?.from;
-          if (view?.members.every((member) => member.address !== from) && !this.#isContact(from as Address)) {
-            counters.unknownSender++;
-          } else if (this.#state.phase === "joining" && view?.number === reader.a - 1) {
-            this.#taking.install(reader, view, now);
-          }
+        case Kind.install:
+          this.#install(reader, now);
           break;
-        }
         case Kind.chunk:
           if (this.#state.phase === "joining") this.#taking.chunk(reader, now);
           break;
@@ -370,6 +363,20 @@ export class Admission {
     }
     this.#taking.welcome(view, now);
     if (this.#taking.known !== known) this.reachable(now);
+  }
+
+  /** Somebody who joined with the next view tells of it: it has no rank in the view before. */
+  #install(reader: PacketReader, now: number): void {
+    const { phase, roster, counters } = this.#state;
+    const from = parseControl(reader)?.from as Address;
+    const view = roster?.view ?? this.#taking.known;
+    const stranger = this.#strangers.get(from)?.member;
+    const known = stranger?.incarnation === reader.incarnation || this.#isContact(from) ||
+      view?.members.some(({ address }) => address === from);
+    if (!known) counters.unknownSender++;
+    else if (view?.number !== reader.a - 1) return;
+    else if (phase === "joining") this.#taking.install(reader, view, now);
+    else if (phase === "member" && !this.#membership.told(reader, from, now)) counters.implausible++;
   }
 
   /** The group exists, and cannot let anybody in. */

@@ -13,7 +13,7 @@ import type { Progress } from "../multicast/send_stream.ts";
 import { Kind } from "../wire/message.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
 import type { Archive } from "./archive.ts";
-import { readChange, writeChange, writeCut } from "./change_messages.ts";
+import { readChange, readNext, writeChange, writeCut } from "./change_messages.ts";
 import type { Delivery } from "./delivery.ts";
 import { draftProposal, idsOf } from "./draft.ts";
 import { departedOf, Installation } from "./installation.ts";
@@ -163,6 +163,16 @@ export class Membership implements ChangePort {
     }
   }
 
+  /** Somebody who joined with the next view, and so is no member of this one, tells of it. */
+  told(reader: PacketReader, from: Address, now: number): boolean {
+    this.#now = now;
+    const { view } = this.#state;
+    const proposal = readNext(reader, view.number, view.view.lineage, view.size);
+    if (proposal === undefined || rankIn(proposal.members, from, reader.incarnation) < 0) return false;
+    this.change?.learn(proposal);
+    return true;
+  }
+
   /** A newcomer holds the cut. */
   confirmed({ address, incarnation }: Member, ballot: number, number: number): void {
     if (number !== this.#state.roster?.number) return;
@@ -254,7 +264,7 @@ export class Membership implements ChangePort {
 
   /** @inheritdoc */
   fetch(proposal: Proposal): void {
-    this.#repair.fetch(proposal.cut, this.#repair.sources, this.#now);
+    this.#repair.fetch(proposal, this.#now);
   }
 
   /** @inheritdoc */

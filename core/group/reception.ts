@@ -82,8 +82,10 @@ export class Reception {
       return;
     }
     const sender = view.members[reader.relayRank];
-    if (reader.relayed && reader.relayRank === OBSERVER_RANK) {
-      if (roster?.number === reader.viewNumber) this.#receiveData(reader, roster, bytes, now);
+    if (reader.relayRank === OBSERVER_RANK) {
+      if (roster?.number !== reader.viewNumber) return;
+      if (reader.relayed) this.#receiveData(reader, roster, bytes, now);
+      else this.#receiveNak(reader);
       return;
     }
     if (sender === undefined || (!reader.relayed && sender.incarnation !== reader.incarnation)) {
@@ -98,6 +100,9 @@ export class Reception {
     while (reader.next()) {
       if (reader.kind === Kind.cut) this.#parts.taking.cut(reader, view, sender, now);
       else if (reader.kind === Kind.install) this.#parts.taking.install(reader, view, now);
+      else if (reader.kind === Kind.nak && roster?.number === view.number) {
+        this.#parts.repair.asked(reader, sender.address, undefined);
+      }
       if (state.phase !== "joining") return;
     }
   }

@@ -4,9 +4,12 @@
  * - Heartbeats tell everybody what this member holds of every stream that is not stable. To the sender of a stream that is
  *   one more acknowledgement (so a lost one does no harm, W4); to the others it says who can serve what.
  * - A NAK goes to the sender first, and to other holders when the sender is silent. In a view change, when messages of the
- *   cut are missing, it goes to everybody in turn: who has accepted or installed the proposal holds them all.
+ *   cut are missing, it goes to everybody in turn, to those who join as well: who has accepted, confirmed or installed the
+ *   proposal holds them all.
  */
 import { invariant } from "../base/errors.ts";
+import type { Address } from "../base/ids.ts";
+import type { Proposal } from "../membership/proposal.ts";
 import type { PacketStore } from "../multicast/packet_store.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { parseRanges, RANGE_BYTES, writeRanges } from "../wire/control.ts";
@@ -39,6 +42,8 @@ export class Repair {
   beat = 0;
   /** Who accepted, or holds, what is fetched: asked first, by rank. */
   sources: readonly number[] = [];
+  /** Who joins by the view whose cut is fetched, and may hold it. */
+  #newcomers: readonly Address[] = [];
 
   constructor(state: GroupState) {
     this.#state = state;
@@ -116,11 +121,15 @@ export class Repair {
     }
   }
 
-  /** Fetches what of a cut is missing here, whoever has it. @param sources Ranks to ask first. */
-  fetch(cut: readonly number[], sources: readonly number[], now: number): void {
-    this.sources = sources;
-    for (const stream of this.#state.view.streams) {
-      if (stream !== this.#state.loopback) stream.retarget(cut[stream.rank], now);
+  /** Fetches what of a proposal's cut is missing here, whoever has it. */
+  fetch({ members, cut }: Proposal, now: number): void {
+    const state = this.#state;
+    const newcomers = members.filter(({ address, incarnation }) =>
+      address !== state.config.address && state.view.find(address, incarnation) === undefined
+    );
+    this.#newcomers = newcomers.map(({ address }) => address);
+    for (const stream of state.view.streams) {
+      if (stream !== state.loopback) stream.retarget(cut[stream.rank], now);
     }
   }
 
@@ -129,7 +138,7 @@ export class Repair {
     const pairs = stream.missing(now, NAK_RANGES_MAX);
     if (pairs.length === 0) return;
     const state = this.#state;
-    const holder = state.wedged ? this.fetchFrom(stream) : this.holder(stream, now);
+    const holder = state.wedged ? this.fetchFrom(stream) : this.holder(stream, now)?.address;
     if (holder === undefined) return;
     const { unicast, counters } = state;
     const count = pairs.length / 2;
@@ -137,7 +146,7 @@ export class Repair {
     const offset = unicast.begin(Kind.nak, 0, count, count * RANGE_BYTES, stream.incarnation, stream.rank);
     writeRanges(unicast.view, offset, pairs);
     counters.naksSent++;
-    state.sendUnicast(holder.rank);
+    state.send(holder, unicast.take());
   }
 
   /** Whom to ask in the middle of a view: the sender, or another holder when it is silent or has not answered. */
@@ -157,11 +166,11 @@ export class Repair {
   }
 
   /** Whom to ask in a view change: those that are known to hold it all, and then everybody, in turn. */
-  fetchFrom(stream: ReceiveStream): Peer | undefined {
-    const { view } = this.#state;
-    const others = [...view.others()];
-    const known = this.sources.map((rank) => view.peers[rank]).filter((peer) => peer !== view.self);
-    const ring = [...known, view.peers[stream.rank], ...others].filter((peer) => peer !== view.self);
+  fetchFrom(stream: ReceiveStream): Address | undefined {
+    const { view, config } = this.#state;
+    const members = [...this.sources.map((rank) => view.peers[rank]), view.peers[stream.rank], ...view.peers];
+    const ring = [...members.map(({ address }) => address), ...this.#newcomers]
+      .filter((address) => address !== config.address);
     return ring.length === 0 ? undefined : ring[(stream.nakAttempts - 1) % ring.length];
   }
 

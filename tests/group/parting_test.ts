@@ -2,7 +2,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { ALL, connected } from "./connected.ts";
-import type { Choices, Seat } from "./table.ts";
+import { type Choices, describe, type Seat, Table } from "./table.ts";
 
 const test = suite("group/parting");
 
@@ -40,5 +40,42 @@ test("of two that do not hear each other the junior goes, when the others hear b
   assert.is(reason(table.seat("a"), "c"), "slow");
   assert.is(reason(table.seat("a"), "b"), undefined);
 });
+
+for (const missing of ["the decision", "a message of the cut"]) {
+  test(`who joined with a view tells a member that missed ${missing} when whoever decided it dies`, () => {
+    const table = new Table(ALL, { ...SOON, expect: 2 });
+    table.seat("c").dead = true;
+    table.found(["a", "b"]);
+    table.run(300);
+    const { carry } = table;
+    let decided = false;
+    table.carry = (packet) => {
+      const text = describe(packet.bytes);
+      decided ||= text.includes("INSTALL");
+      if (packet.to === "b" && text.includes("INSTALL") && !table.seat("a").dead) return;
+      if (missing !== "the decision" && packet.to === "b" && text.includes("DATA") && packet.from === "a") {
+        return;
+      }
+      carry.call(table, packet);
+    };
+    table.seat("c").dead = false;
+    table.tick("c");
+    table.runUntil("a has the view with c", () => {
+      if (
+        !decided && table.seat("c").machine.state.phase === "joining" && table.seat("a").values.length < 3
+      ) {
+        table.seat("a").send("x");
+        table.turn("a");
+      }
+      return table.seat("a").members.join() === "a,b,c";
+    });
+    table.runUntil("c has it too", () => table.seat("c").members.join() === "a,b,c");
+    assert.is(table.seat("b").members.join(), "a,b");
+    table.seat("a").dead = true;
+    table.runUntil("b and c go on", () => table.agree(["b", "c"]));
+    assert.equal(table.seat("b").values, table.seat("c").values);
+    assert.ok(table.seat("b").values.length > 0);
+  });
+}
 
 test.run();
