@@ -169,6 +169,7 @@ export interface WarningEvent {
     | "undecodable"
     | "transfer"
     | "no-quorum"
+    | "stranded"
     | "another-group"
     | "clock"
     | "transport";

@@ -13,7 +13,8 @@ import { copyBytes } from "../base/bytes.ts";
 import { TuttiError } from "../base/errors.ts";
 import { type BallotRecord, readRecord } from "../membership/ballot_record.ts";
 import type { Address } from "../base/ids.ts";
-import type { Departure } from "../membership/view.ts";
+import type { Proposal } from "../membership/proposal.ts";
+import { type Departure, rankIn } from "../membership/view.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { DEPENDENCY_BYTES, MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES } from "../wire/limits.ts";
 import { type Encoding, Kind, writeU64 } from "../wire/message.ts";
@@ -94,6 +95,7 @@ export class GroupMachine {
         this.voter = undefined;
         this.#markedStable = state.own.stable;
       },
+      stranded: (decided) => this.#stranded(decided),
       excluded: (reason, through) => this.#excluded(reason, through),
     });
     this.taking = new Taking(state, this.delivery, this.membership);
@@ -308,6 +310,28 @@ export class GroupMachine {
     for (const packet of packets) this.delivery.handOwn(copyBytes(packet));
   }
 
+  /** This member cannot enter the next view: it votes in it from outside, for the others, and starts anew. */
+  #stranded({ number, lineage, members, cut }: Proposal): void {
+    const { state } = this;
+    const { address, incarnation } = state.member;
+    const { view, rank: before } = state.view;
+    const rank = rankIn(members, address, incarnation);
+    state.warn("stranded", `nobody has the rest of view ${view.number} any more: this member starts anew`);
+    this.#excluded(undefined, before < 0 ? undefined : cut[before]);
+    this.admission.start([...view.members, ...members].map((member) => member.address));
+    if (rank < 0 || state.phase !== "joining") return;
+    const { group } = state.config;
+    this.voter = new Voter(state, {
+      group,
+      lineage,
+      number,
+      members,
+      rank,
+      promised: 0,
+      accepted: undefined,
+    });
+  }
+
   /** This member is not in the next view: it starts anew, as a new life, unless it wanted to leave. */
   #excluded(reason: Departure | undefined, through: number | undefined): void {
     const { state } = this;
@@ -324,13 +348,15 @@ export class GroupMachine {
       this.#lingerUntil = this.#now + LINGER_MS;
       return;
     }
-    state.tell({
-      type: "evicted",
-      incarnation: state.incarnation,
-      view: view.number,
-      reason,
-      deliveredThrough: through === undefined ? undefined : Math.min(through, ownLast),
-    });
+    if (state.phase === "member") {
+      state.tell({
+        type: "evicted",
+        incarnation: state.incarnation,
+        view: view.number,
+        reason,
+        deliveredThrough: through === undefined ? undefined : Math.min(through, ownLast),
+      });
+    }
     this.#openFirst = 0;
     this.#ownPackets = [];
     this.#markedStable = 0;

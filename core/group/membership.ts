@@ -45,6 +45,8 @@ export interface MembershipHost {
   arrive(): void;
   /** A view was installed; streams by rank start behind these sequences. */
   installed(view: View, bases: readonly number[]): void;
+  /** This member cannot enter the view that was decided. */
+  stranded(decided: Proposal): void;
   /** This member is not in the view that was decided. */
   excluded(reason: Departure | undefined, deliveredThrough: number | undefined): void;
 }
@@ -202,7 +204,8 @@ export class Membership implements ChangePort {
     const state = this.#state;
     if (change === undefined || state.phase !== "member") return;
     change.review();
-    if (change !== this.change || change.state.decided !== undefined) return;
+    if (change !== this.change) return;
+    if (change.state.decided !== undefined) return this.abandon(change.state.decided);
     this.#drive(change, now);
     if (change !== this.change || change.state.decided !== undefined) return;
     this.#election?.tick(now);
@@ -212,6 +215,14 @@ export class Membership implements ChangePort {
       this.#begin(now);
     }
     this.#electionEnded(now);
+  }
+
+  /**
+   * Gives this life up if the rest of a decided view's cut is nowhere to be had: those that held it are gone, or are newcomers
+   * that have it in their state only. This process must not live in that view, but may vote in it.
+   */
+  abandon(decided: Proposal): void {
+    if (this.#repair.hopeless) this.#host.stranded(decided);
   }
 
   /** Whether the view is to change. */

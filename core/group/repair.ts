@@ -31,6 +31,8 @@ import type { GroupState } from "./state.ts";
 const ANSWER_BYTES_MAX = 256 * 1024;
 /** NAKs that go to the sender alone before other holders are asked as well. */
 const SENDER_ATTEMPTS = 2;
+/** NAKs for a cut until they are a back-off apart that gives everybody time to answer. */
+const HASTY_ATTEMPTS = 6;
 
 /** Sends heartbeats, asks for what is missing, and serves what others miss. */
 export class Repair {
@@ -165,13 +167,23 @@ export class Repair {
     return others[(stream.nakAttempts >> 1) % others.length];
   }
 
+  /** Whether everybody was asked for something of a cut, more than once, and nobody had it. */
+  get hopeless(): boolean {
+    const { streams } = this.#state.view;
+    return streams.some((stream) => stream.nakAttempts > HASTY_ATTEMPTS + 2 * this.#ring(stream).length);
+  }
+
   /** Whom to ask in a view change: those that are known to hold it all, and then everybody, in turn. */
   fetchFrom(stream: ReceiveStream): Address | undefined {
+    const ring = this.#ring(stream);
+    return ring.length === 0 ? undefined : ring[(stream.nakAttempts - 1) % ring.length];
+  }
+
+  #ring(stream: ReceiveStream): Address[] {
     const { view, config } = this.#state;
     const members = [...this.sources.map((rank) => view.peers[rank]), view.peers[stream.rank], ...view.peers];
-    const ring = [...members.map(({ address }) => address), ...this.#newcomers]
+    return [...members.map(({ address }) => address), ...this.#newcomers]
       .filter((address) => address !== config.address);
-    return ring.length === 0 ? undefined : ring[(stream.nakAttempts - 1) % ring.length];
   }
 
   /** A NAK arrived. @param address Where the answer goes. */

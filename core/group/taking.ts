@@ -441,9 +441,11 @@ export class Taking {
     // What the giver has delivered is in the cut if it has answered. If not, it may be on its way out, with messages that
     // nobody else ever delivers: then this process needs the state of another one. Each proposal has a cut of its own.
     if (this.#bases.some((base, rank) => base > target.cut[rank])) return this.#another(now);
-    if (!this.#membership.holds(target.cut)) return;
+    if (!this.#membership.holds(target.cut)) {
+      return this.#installing === undefined ? undefined : this.#membership.abandon(this.#installing);
+    }
     if (this.#installing !== undefined) {
-      const { proposal } = { proposal: this.#installing };
+      const proposal = this.#installing;
       this.#installing = undefined;
       return this.#membership.learn(proposal, now);
     }
