@@ -124,6 +124,7 @@ export class Membership implements ChangePort {
   /** Ends the present life's part in everything. */
   reset(): void {
     this.change = undefined;
+    this.#repair.sources = [];
     this.#election = undefined;
     this.#holds = undefined;
     this.#retries = 0;
@@ -365,7 +366,6 @@ export class Membership implements ChangePort {
   #enter(roster: Roster, progress: readonly Progress[]): void {
     const state = this.#state;
     this.#installation.enter(roster, progress);
-    this.#repair.sources = [];
     this.reset();
     this.change = new ViewChange(roster.view.members, roster.rank, this);
     const ids = idsOf(roster.view.members);
