@@ -40,7 +40,14 @@ export type {
 export type { Leadership } from "./core/runtime/leadership.ts";
 export { Receipt, type ReceiptSource } from "./core/runtime/receipt.ts";
 export type { GroupStats } from "./core/runtime/stats.ts";
-export { memoryStore, type Store } from "./core/runtime/store.ts";
+export {
+  type LogBatch,
+  memoryStore,
+  type Store,
+  type Stored,
+  type StoredSnapshot,
+  type StoreWrite,
+} from "./core/runtime/store.ts";
 export { Group } from "./core/runtime/group.ts";
 export { join } from "./core/runtime/join.ts";
 export type { SendStatus, Transport, TransportHandler, TransportTraits } from "./core/runtime/transport.ts";

@@ -402,7 +402,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
 
   #persist(record: Uint8Array, done: (error?: unknown) => void): void {
     try {
-      const result = this.#store?.save(record);
+      const result = this.#store?.write({ record });
       if (typeof result?.then === "function") {
         Promise.resolve(result).then(() => done(), (error) => done(error ?? "unknown"));
       } else done();

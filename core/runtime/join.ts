@@ -8,7 +8,7 @@ import { DEPENDENCY_BYTES } from "../wire/limits.ts";
 import { newIncarnation, realEnvironment } from "./environment.ts";
 import { Group } from "./group.ts";
 import { checkJoinOptions, type JoinOptions } from "./options.ts";
-import type { Store } from "./store.ts";
+import type { Store, Stored } from "./store.ts";
 import type { TransportHandler } from "./transport.ts";
 
 /** Members for which a packet must have room in any case. */
@@ -65,7 +65,7 @@ export async function join(options: JoinOptions): Promise<Group> {
     stranger: (peer) => driver?.stranger?.(peer),
   });
   try {
-    const record = await loaded(options.store);
+    const record = (await loaded(options.store))?.record;
     const seeds = [...new Set(peers)].filter((peer) => peer !== address);
     const { packetBytesMax } = transport.traits;
     const memberCount = Math.max(MEMBERS_LEAST, seeds.length + 1);
@@ -103,7 +103,7 @@ export async function join(options: JoinOptions): Promise<Group> {
 }
 
 /** What a store holds. */
-async function loaded(store: Store | undefined): Promise<Uint8Array | undefined> {
+async function loaded(store: Store | undefined): Promise<Stored | undefined> {
   try {
     return await store?.load();
   } catch (cause) {

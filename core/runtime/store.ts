@@ -1,25 +1,68 @@
 /**
  * The Store port: a place for what a member must not forget over a restart.
  *
- * Now that is one small record: what it promised in view changes. With a store, members that crash and come back count for
- * the agreement on the next view, so a group survives the crash of a majority as long as one member lives.
+ * It keeps three things: one small record (which view the member was in, what it promised for the next one), one snapshot of
+ * the application's state, and a log of what was ordered since. With a record alone, members that crash and come back count for
+ * the agreement on the next view, so a group survives the crash of a majority as long as one member lives. With the
+ * delivery level `durable` the log is written as well, and the whole group may stop at once.
  */
+
+/** What is written at once: all of it, or nothing. */
+export interface StoreWrite {
+  /** Replaces the record. A few hundred bytes for each member. */
+  readonly record?: Uint8Array;
+  /** Goes behind what the log holds. */
+  readonly log?: readonly LogBatch[];
+  /** Replaces the snapshot; every batch of the log that ends at or before its `through` is dropped. */
+  readonly snapshot?: StoredSnapshot;
+}
+
+/** A run of log entries. */
+export interface LogBatch {
+  /** Number of the first entry: one more than the last one of the batch before. */
+  readonly first: number;
+  /** Number of the last entry. */
+  readonly last: number;
+  /** The entries. A store does not look into them. */
+  readonly bytes: Uint8Array;
+}
+
+/** A snapshot, and how much of the log it stands for. */
+export interface StoredSnapshot {
+  /** Entries of the log up to here are in it. */
+  readonly through: number;
+  /** The snapshot. */
+  readonly bytes: Uint8Array;
+}
+
+/** Everything that a store holds. */
+export interface Stored {
+  /** The record that was written last. */
+  readonly record: Uint8Array | undefined;
+  /** The snapshot that was written last. */
+  readonly snapshot: StoredSnapshot | undefined;
+  /** The log behind the snapshot, in order, without a gap. Batches need not be the ones that were written. */
+  readonly log: readonly LogBatch[];
+}
 
 /** The port. One store is for one member; two processes must not share one. */
 export interface Store {
   /**
-   * Reads what was saved.
+   * Reads everything. Called once, before anything is written.
    *
-   * @returns What was saved last; `undefined` for nothing so far. What is damaged must be an error, never "nothing" (W15).
+   * @returns `undefined` if nothing was ever written. What is damaged must be an error, never "nothing" (W15).
    */
-  load(): Uint8Array | undefined | PromiseLike<Uint8Array | undefined>;
+  load(): Stored | undefined | PromiseLike<Stored | undefined>;
   /**
-   * Replaces what was saved, as a whole or not at all. When it returns, or the promise it returned is fulfilled, the record
-   * survives a crash. Calls come one after the other.
+   * Writes something. When it returns, or the promise it returned is fulfilled, it survives a crash of the machine. Calls come one
+   * after the other: the next one when this one is done. After an error nothing more is written: nobody can know what is on
+   * disk (Rebello et al. 2020, "Can applications recover from fsync failures?").
    *
-   * @param record A few hundred bytes for each member; it must not be kept without copying.
+   * @param write Its bytes must not be kept without copying.
    */
-  save(record: Uint8Array): void | PromiseLike<void>;
+  write(write: StoreWrite): void | PromiseLike<void>;
+  /** Lets it go. Nothing is called afterwards. */
+  close?(): void | PromiseLike<void>;
 }
 
 /**
@@ -31,16 +74,26 @@ export interface Store {
  * import { memoryStore } from "@tutti/tutti";
  *
  * const store = memoryStore();
- * store.save(new Uint8Array([1, 2, 3]));
- * console.assert((store.load() as Uint8Array).length === 3);
+ * store.write({ record: new Uint8Array([1, 2, 3]) });
  * ```
  */
 export function memoryStore(): Store {
-  let saved: Uint8Array | undefined;
+  let record: Uint8Array | undefined;
+  let snapshot: StoredSnapshot | undefined;
+  let log: LogBatch[] = [];
   return {
-    load: () => saved === undefined ? undefined : new Uint8Array(saved),
-    save: (record) => {
-      saved = new Uint8Array(record);
+    load: () => {
+      if (record === undefined && snapshot === undefined && log.length === 0) return undefined;
+      const copies = log.map((batch) => ({ ...batch, bytes: batch.bytes.slice() }));
+      return { record: record?.slice(), snapshot, log: copies };
+    },
+    write: (write) => {
+      if (write.record !== undefined) record = write.record.slice();
+      for (const batch of write.log ?? []) log.push({ ...batch, bytes: batch.bytes.slice() });
+      if (write.snapshot === undefined) return;
+      const { through, bytes } = write.snapshot;
+      snapshot = { through, bytes: bytes.slice() };
+      log = log.filter(({ last }) => last > through);
     },
   };
 }

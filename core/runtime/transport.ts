@@ -20,6 +20,8 @@ export interface TransportTraits {
   readonly lossy: boolean;
   /** Largest packet that it carries, in bytes. */
   readonly packetBytesMax: number;
+  /** Largest packet that it carries at no extra cost or risk, in bytes: messages are bundled up to there. Default: the largest. */
+  readonly packetBytesBest?: number;
 }
 
 /** What an adapter calls. All calls come from the event loop, never from within `multicast` or `unicast`. */
