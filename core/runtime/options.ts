@@ -150,8 +150,8 @@ export function checkJoinOptions(options: JoinOptions): void {
     refuse("the option state lacks snapshot or restore");
   }
   const { store, discovery } = options;
-  if (store !== undefined && (typeof store.load !== "function" || typeof store.save !== "function")) {
-    refuse("the option store lacks load or save");
+  if (store !== undefined && (typeof store.load !== "function" || typeof store.write !== "function")) {
+    refuse("the option store lacks load or write");
   }
   if (discovery !== undefined && typeof discovery.start !== "function") {
     refuse("the option discovery lacks start");
