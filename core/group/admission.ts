@@ -15,6 +15,7 @@ import type { Member, View } from "../membership/view.ts";
 import { encodeControl, parseControl } from "../wire/control.ts";
 import { Kind } from "../wire/message.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
+import { orderLabel } from "./config.ts";
 import type { Giving } from "./giving.ts";
 import { type Hello, readHeld, readHello, readOut, readPull, readRefusal, readWelcome } from "./greeting.ts";
 import type { Membership } from "./membership.ts";
@@ -251,7 +252,7 @@ export class Admission {
         name: config.name,
         address: config.address,
         incarnation,
-        order: config.order,
+        order: orderLabel(config),
         election: config.election,
         windowMessages: config.limits.windowMessages,
         windowBytes: config.limits.windowBytes,

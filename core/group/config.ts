@@ -10,7 +10,7 @@ import {
   NAME_BYTES_MAX,
 } from "../base/ids.ts";
 import type { ElectionName } from "../election/mod.ts";
-import type { OrderName } from "../wire/control.ts";
+import type { EngineName, LevelName, OrderName } from "../wire/control.ts";
 
 /** Bounds of memory and of packets. All in bytes or counts of messages. */
 export interface Limits {
@@ -93,6 +93,10 @@ export interface GroupConfig {
   readonly election: ElectionName;
   /** Order of delivery. */
   readonly order: OrderName;
+  /** What makes the total order. */
+  readonly engine: EngineName;
+  /** When a message that has its place in the total order is delivered. */
+  readonly level: LevelName;
   /** Bounds. */
   readonly limits: Limits;
   /** Times. */
@@ -103,6 +107,11 @@ export interface GroupConfig {
   readonly packetBytesMax: number;
   /** Seed of the random back-off. */
   readonly seed: number;
+}
+
+/** The promises of a group about order, in one word: all its members must be configured alike. */
+export function orderLabel({ order, engine, level }: GroupConfig): string {
+  return order === "total" ? `total/${engine}/${level}` : order;
 }
 
 /** The default bounds. */

@@ -4,16 +4,17 @@
 import { copyBytes } from "../base/bytes.ts";
 import { invariant } from "../base/errors.ts";
 import type { Incarnation } from "../base/ids.ts";
-import { CausalOrder } from "../order/causal.ts";
-import { FifoOrder } from "../order/fifo.ts";
 import type { HoldBack } from "../order/hold_back.ts";
+import type { Sequencer } from "../order/sequencer.ts";
+import type { TotalOrder } from "../order/total.ts";
 import type { Member } from "../membership/view.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { DEPENDENCY_BYTES, LAMPORT_JUMP_MAX } from "../wire/limits.ts";
-import { Kind, readU64 } from "../wire/message.ts";
+import { Encoding, Kind, readU64 } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import { decodeValue, UNDECODABLE } from "../wire/value.ts";
 import { Message } from "./events.ts";
+import { makeOrder, readOrder } from "./ordering.ts";
 import type { GroupState } from "./state.ts";
 
 const NONE: readonly number[] = [];
@@ -21,18 +22,30 @@ const NONE: readonly number[] = [];
 /** Hands streams to the order stage, and takes what it releases. */
 export class Delivery {
   readonly order: HoldBack<ReceiveStream, Message>;
+  /** The same, if it is total. */
+  readonly total: TotalOrder<ReceiveStream, Message> | undefined;
+  /** Its engine, if that is the sequencer. */
+  readonly sequencer: Sequencer<Message> | undefined;
   /** Told of every message that is released. */
   tap: ((stream: ReceiveStream, message: Message) => void) | undefined = undefined;
   readonly #state: GroupState;
   readonly #reader = new PacketReader();
+  readonly #observes: boolean;
 
   constructor(state: GroupState) {
     this.#state = state;
-    const release = (stream: ReceiveStream, message: Message): void => this.release(stream, message);
-    this.order = state.config.order === "fifo" ? new FifoOrder(release) : new CausalOrder(
-      release,
+    const { order, total, sequencer } = makeOrder(
+      state.config,
+      (stream, message, position) => {
+        message.position = position;
+        this.release(stream, message);
+      },
       (_stream, rank, incarnation, sequence) => this.isReleased(rank, incarnation, sequence),
     );
+    this.order = order;
+    this.total = total;
+    this.sequencer = sequencer;
+    this.#observes = total !== undefined && sequencer === undefined;
   }
 
   /** Hands over what the packet under the reader adds to its stream, and what was waiting behind it. */
@@ -40,6 +53,7 @@ export class Delivery {
     reader.rewind();
     this.#handPacket(stream, reader);
     if (stream.handed < stream.received) this.handHeld(stream);
+    this.order.review();
   }
 
   /** Hands over whatever is contiguous, may be delivered in this view, and was not handed over yet, from the packets held. */
@@ -63,6 +77,7 @@ export class Delivery {
     stream.received = this.#reader.dataLast;
     stream.known = stream.received;
     this.#handPacket(stream, this.#reader);
+    this.order.review();
   }
 
   /** Takes a message from the order stage: it is delivered next. */
@@ -123,9 +138,21 @@ export class Delivery {
       if (reader.kind !== Kind.data || !this.isNext(stream, reader.a)) continue;
       if (reader.a > stream.through) return;
       stream.handed = reader.a;
+      if (reader.flags === Encoding.order && this.total !== undefined) {
+        const order = readOrder(reader, this.#state.view.size);
+        if (order === undefined || this.sequencer?.order(stream.rank, reader.a, order) !== true) {
+          this.#state.counters.implausible++;
+        }
+        continue;
+      }
       const own = stream === this.#state.loopback;
+      const { a: sequence, b: lamport } = reader;
+      const { clock } = this.#state;
+      // Whatever this member sends from now on is later than all that it has received: Lamport's order lives by that.
+      if (this.#observes && !own && lamport <= clock.time + LAMPORT_JUMP_MAX) clock.observe(lamport);
       const message = this.message(peer.member, peer.incarnation, reader, own);
-      this.order.offer(stream, reader.a, message, reader.count === 0 ? NONE : readDependencies(reader));
+      const dependencies = reader.count === 0 ? NONE : readDependencies(reader);
+      this.order.offer(stream, sequence, message, dependencies, lamport);
     }
   }
 }

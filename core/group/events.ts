@@ -32,6 +32,8 @@ export class Message {
   readonly value: unknown;
   /** Whether this member sent it. */
   readonly own: boolean;
+  /** Its place in the total order: 1, 2, 3 and so on over the whole life of the group. 0 for an order that is not total. */
+  position = 0;
 
   /** Made by the group only. */
   constructor(

@@ -128,7 +128,7 @@ export class Giving {
       const { address, incarnation } = transfer;
       if (view.members.some((member) => member.address === address && member.incarnation === incarnation)) {
         this.#transfers.delete(transfer.number);
-      } else this.#append(transfer, encodeViewEntry({ view, bases, lamport: this.#state.clock.time }));
+      } else this.#append(transfer, this.#entry(view, bases));
     }
     this.tick(now);
   }
@@ -185,15 +185,16 @@ export class Giving {
     const { view } = this.#state;
     this.#append(
       transfer,
-      encodeViewEntry({
-        view: view.view,
-        bases: view.streams.map(({ released }) => released),
-        lamport: this.#state.clock.time,
-      }),
+      this.#entry(view.view, view.streams.map(({ released }) => released)),
     );
     this.#state.tell({ type: "snapshot", transfer: transfer.number });
     this.tick(now);
     return transfer;
+  }
+
+  #entry(view: View, bases: readonly number[]): Uint8Array {
+    const { position } = this.#delivery.order;
+    return encodeViewEntry({ view, bases, lamport: this.#state.clock.time, position });
   }
 
   /** A message is delivered here: it goes into every tail, as it came. */

@@ -52,12 +52,14 @@ export class Installation {
     for (const stream of old.streams) {
       if (stream !== this.#state.loopback) this.#delivery.handHeld(stream);
     }
-    order.review();
-    for (const { released, rank } of old.streams) {
+    order.finish();
+    for (const stream of old.streams) {
+      const last = cut[stream.rank];
+      const { handed, released, rank } = stream;
+      if (this.#state.config.order === "total" && handed === last) stream.released = last;
       invariant(
-        released >= cut[rank],
-        () =>
-          `of the messages of ${old.peers[rank].name} up to ${cut[rank]} only ${released} can be delivered`,
+        stream.released >= last,
+        () => `of the messages of ${old.peers[rank].name} up to ${last} only ${released} can be delivered`,
       );
     }
   }
@@ -92,6 +94,7 @@ export class Installation {
     state.wedged = false;
     state.phase = "member";
     state.enter(roster);
+    this.#delivery.order.begin(roster.streams, roster.rank, roster.view.leader);
     state.counters.viewsInstalled++;
   }
 

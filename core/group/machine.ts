@@ -17,12 +17,13 @@ import type { Proposal } from "../membership/proposal.ts";
 import { type Departure, rankIn } from "../membership/view.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { DEPENDENCY_BYTES, MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES } from "../wire/limits.ts";
-import { type Encoding, Kind, writeU64 } from "../wire/message.ts";
+import { Encoding, Kind, writeU64 } from "../wire/message.ts";
 import { Admission } from "./admission.ts";
 import { checkConfig, type GroupConfig } from "./config.ts";
 import { Delivery } from "./delivery.ts";
 import { Giving } from "./giving.ts";
 import { Membership, nextLife } from "./membership.ts";
+import { orderBytes, Ordering, writeOrder } from "./ordering.ts";
 import { Reception } from "./reception.ts";
 import { Repair } from "./repair.ts";
 import { EVERYBODY, EVERYBODY_NOW, GroupState } from "./state.ts";
@@ -43,6 +44,8 @@ export class GroupMachine {
   readonly delivery: Delivery;
   /** Heartbeats, NAKs and their answers. */
   readonly repair: Repair;
+  /** What is said of the total order, if there is one. */
+  readonly ordering: Ordering | undefined;
   /** Suspicion, quorum and lease. */
   readonly watch: Watch;
   /** View changes. */
@@ -73,7 +76,9 @@ export class GroupMachine {
     const state = new GroupState(config);
     this.state = state;
     this.delivery = new Delivery(state);
+    this.ordering = this.delivery.total === undefined ? undefined : new Ordering(state, this.delivery);
     this.repair = new Repair(state);
+    this.repair.ordering = this.ordering;
     this.watch = new Watch(state, this.repair);
     this.giving = new Giving(state, this.delivery);
     this.membership = new Membership(state, this.delivery, this.repair, this.watch, {
@@ -93,6 +98,8 @@ export class GroupMachine {
         );
         this.giving.installed(view, bases, this.#now);
         this.voter = undefined;
+        this.ordering?.entered();
+        for (const stream of state.view.streams) this.#take(stream, 0);
         this.#markedStable = state.own.stable;
       },
       stranded: (decided) => this.#stranded(decided),
@@ -106,7 +113,11 @@ export class GroupMachine {
     });
     this.#reception = new Reception(state, this);
     this.admission.start();
-    if (config.record !== undefined) this.voter = new Voter(state, checkRecord(config.record, config.group));
+    // Whoever said that it has placed a message, and forgot it, must not help to decide without it.
+    const forgetful = config.order === "total" && config.level !== "agreed";
+    if (config.record !== undefined && !forgetful) {
+      this.voter = new Voter(state, checkRecord(config.record, config.group));
+    }
   }
 
   /** Bytes of a message on the wire beyond its payload, dependencies aside. */
@@ -148,6 +159,7 @@ export class GroupMachine {
     }
     multicast.bytes.set(payload, offset);
     own.openBytes += messageBytes;
+    this.ordering?.sent(state.clock.time);
     state.counters.messagesSent++;
     return sequence;
   }
@@ -162,10 +174,7 @@ export class GroupMachine {
   consumed(stream: ReceiveStream | undefined, sequence: number): void {
     const { state } = this;
     if (stream === undefined) return;
-    if (sequence > stream.delivered) stream.delivered = sequence;
-    if (stream === state.loopback && state.roster?.self !== undefined) {
-      state.own.acknowledge(state.roster.rank, sequence, sequence);
-    }
+    this.#take(stream, sequence);
   }
 
   /** The application has taken over the state that it was given: what it sends from now on follows from that. */
@@ -241,8 +250,11 @@ export class GroupMachine {
     this.membership.tick(now);
     let next = Infinity;
     if (state.roster?.self !== undefined && state.phase === "member") {
+      this.#order();
       if (state.multicast.openBytes > 0 && this.#openFirst !== 0) this.repair.announce(now);
       this.#settle();
+      if (state.active && this.ordering?.tell() === true) this.#settle(); // what was just delivered here
+      if (this.ordering !== undefined) this.#take(state.view.leader.stream, 0);
       this.watch.lead(now);
       next = this.#acknowledge(now);
       next = Math.min(next, this.watch.nextDeadline(now));
@@ -283,6 +295,36 @@ export class GroupMachine {
     const waiting = (this.membership.archive?.proposal.departed.length ?? 0) > 0;
     state.phase = waiting ? "leaving" : "over";
     this.#lingerUntil = this.#now + LAST_LINGER_MS;
+  }
+
+  /** What the others wait for, to know the total order. */
+  #order(): void {
+    const { ordering, state } = this;
+    const { own, multicast, clock } = state;
+    if (ordering === undefined) return;
+    state.waiting = ordering.waiting;
+    if (!state.active) return;
+    const order = ordering.due();
+    // Those that have an ORDER for each of its messages, and for each ORDER room for it.
+    if (order !== undefined && own.pending < 2 * own.windowMessages) {
+      const bodyBytes = orderBytes(order);
+      if (!multicast.fits(bodyBytes)) this.#closePacket();
+      const sequence = ++own.last;
+      if (this.#openFirst === 0) this.#openFirst = sequence;
+      const offset = multicast.begin(Kind.data, Encoding.order, 0, bodyBytes, sequence, clock.tick());
+      writeOrder(multicast, offset, order);
+      own.openBytes += MESSAGE_HEADER_BYTES + bodyBytes;
+    }
+    if (ordering.tell()) this.repair.announce(this.#now);
+  }
+
+  /** The application has taken a message of a stream; 0 for none, but it may be done with what is not for it. */
+  #take(stream: ReceiveStream, sequence: number): void {
+    const { own, loopback, roster } = this.state;
+    stream.take(sequence);
+    if (stream === loopback && roster?.self !== undefined) {
+      own.acknowledge(roster.rank, stream.delivered, stream.delivered);
+    }
   }
 
   #closePacket(): void {
@@ -341,7 +383,7 @@ export class GroupMachine {
     this.membership.reset();
     this.giving.reset();
     this.taking.reset();
-    for (const { stream } of state.view.peers) this.delivery.order.truncate(stream, stream.released);
+    this.delivery.order.clear();
     if (state.leaving) {
       state.deliveredThrough = through ?? state.own.stable;
       state.phase = "leaving";

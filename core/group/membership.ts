@@ -56,6 +56,7 @@ export class Membership implements ChangePort {
   /** The change from the present view to the next; `undefined` before the first view. */
   change: ViewChange | undefined = undefined;
   readonly #state: GroupState;
+  readonly #delivery: Delivery;
   readonly #repair: Repair;
   readonly #watch: Watch;
   readonly #host: MembershipHost;
@@ -74,6 +75,7 @@ export class Membership implements ChangePort {
 
   constructor(state: GroupState, delivery: Delivery, repair: Repair, watch: Watch, host: MembershipHost) {
     this.#state = state;
+    this.#delivery = delivery;
     this.#repair = repair;
     this.#watch = watch;
     this.#host = host;
@@ -90,20 +92,28 @@ export class Membership implements ChangePort {
   found(now: number): void {
     this.#now = now;
     const { member, loopback } = this.#state;
+    this.#delivery.order.begin([], -1, 0, 0); // positions begin
     const peer = new Peer(0, member, loopback);
     const view = { number: 1, lineage: this.#state.incarnation, members: [member], leader: 0 };
     this.#enter(new Roster(view, [peer], member), [{ received: 0, delivered: 0 }]);
     this.#tell(view, [member], []);
   }
 
-  /** Watches a view from outside, to hold its cut. @param bases By rank, what the state transfer covers. */
-  observe(view: View, bases: readonly number[], now: number): void {
+  /**
+   * Watches a view from outside, to hold its cut.
+   *
+   * @param bases By rank, what the state transfer covers.
+   * @param position In the total order, what it covers.
+   */
+  observe(view: View, bases: readonly number[], position: number, now: number): void {
     this.#now = now;
     const state = this.#state;
     const peers = view.members.map((member, rank) =>
       new Peer(rank, member, state.stream(rank, member.incarnation, bases[rank] + 1))
     );
-    state.enter(new Roster(view, peers, state.member));
+    const roster = new Roster(view, peers, state.member);
+    state.enter(roster);
+    this.#delivery.order.begin(roster.streams, -1, view.leader, position);
     state.wedged = true;
     for (const { stream } of peers) stream.through = stream.handed;
   }
@@ -259,8 +269,10 @@ export class Membership implements ChangePort {
     this.#host.settle();
     state.wedged = true;
     for (const stream of state.view.streams) stream.through = stream.handed;
+    // In total order nobody delivers before the place is known, so causes need no care: all that is held counts.
+    const total = state.config.order === "total";
     this.#holds = state.view.streams.map((stream) =>
-      stream === state.loopback ? state.own.last : stream.released
+      stream === state.loopback ? state.own.last : total ? stream.handed : stream.released
     );
     this.#giveUpAt = this.#now + this.#patience();
     return this.#holds;

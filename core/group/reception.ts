@@ -13,6 +13,7 @@ import { lineageKey } from "../wire/packet_writer.ts";
 import type { Admission } from "./admission.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Membership } from "./membership.ts";
+import type { Ordering } from "./ordering.ts";
 import type { Repair } from "./repair.ts";
 import type { Peer, Roster } from "./roster.ts";
 import type { GroupState } from "./state.ts";
@@ -24,6 +25,8 @@ import type { Watch } from "./watch.ts";
 export interface ReceivingParts {
   readonly delivery: Delivery;
   readonly repair: Repair;
+  /** What is said of the total order, if there is one. */
+  readonly ordering: Ordering | undefined;
   readonly watch: Watch;
   readonly membership: Membership;
   readonly taking: Taking;
@@ -246,6 +249,13 @@ export class Reception {
         case Kind.heartbeat:
           this.#receiveHeartbeat(reader, roster, peer, now);
           break;
+        case Kind.placed:
+          if (reader.b > reader.a) state.counters.implausible++;
+          else if (!state.wedged) this.#parts.ordering?.placed(peer, reader.a, reader.b);
+          break;
+        case Kind.tick:
+          if (!state.wedged) this.#parts.ordering?.heard(peer, reader.a, reader.b);
+          break;
         case Kind.mark:
           if (reader.b > reader.a) state.counters.malformed++;
           else if (!state.wedged) peer.stream.settle(reader.b);
@@ -276,6 +286,7 @@ export class Reception {
     }
     this.#parts.watch.heard(reader.flags, heartbeat, peer, now);
     this.#parts.repair.heard(reader.a, heartbeat, peer, now);
+    if (!this.#state.wedged) this.#parts.ordering?.heard(peer, reader.a, reader.b);
   }
 
   #receiveAck(reader: PacketReader, peer: Peer): void {

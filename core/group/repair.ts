@@ -24,6 +24,7 @@ import { NAK_RANGES_MAX, OBSERVER_RANK } from "../wire/limits.ts";
 import { Kind } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import type { Archive } from "./archive.ts";
+import type { Ordering } from "./ordering.ts";
 import type { Peer, Roster } from "./roster.ts";
 import type { GroupState } from "./state.ts";
 
@@ -40,6 +41,8 @@ export class Repair {
   readonly #reader = new PacketReader();
   #heartbeatAt = 0;
   #announceMs: number;
+  /** What heartbeats say of the total order, if there is one. */
+  ordering: Ordering | undefined = undefined;
   /** Number of the last heartbeat of this membership. */
   beat = 0;
   /** Who accepted, or holds, what is fetched: asked first, by rank. */
@@ -99,7 +102,8 @@ export class Repair {
     const bodyBytes = heartbeatBytes(heartbeat);
     const offset = multicast.begin(Kind.heartbeat, flags, holdings.length, bodyBytes, own.last, clock.time);
     writeHeartbeat(multicast.view, offset, heartbeat);
-    this.#announceMs = own.pending === 0
+    this.ordering?.repeat();
+    this.#announceMs = own.pending === 0 && !this.#state.waiting
       ? config.timing.heartbeatMs
       : Math.min(this.#announceMs * 2, config.timing.heartbeatMs);
     this.#heartbeatAt = now + this.#announceMs;

@@ -50,6 +50,8 @@ export class GroupState {
   wedged = false;
   /** Whether the application has not taken over the state with which this member joined: until then it sends nothing. */
   restoring = false;
+  /** Whether messages are held back: others may be waited for. */
+  waiting = false;
   /** Whether a quorum of the view is not heard. */
   blocked = false;
   /** Whether this member is to leave. */
@@ -163,7 +165,8 @@ export class GroupState {
     const { limits, timing } = this.config;
     // A packet costs its header and entry beside its messages: twice the window covers packets of one small message.
     const bounds = {
-      windowMessages: limits.windowMessages,
+      // The leader's ORDERs come on top of its messages.
+      windowMessages: (this.config.order === "total" ? 2 : 1) * limits.windowMessages,
       heldBytesMax: 2 * limits.windowBytes + 160 * limits.windowMessages,
     };
     return new ReceiveStream(rank, incarnation, first, bounds, timing, this.random, this.#pool);

@@ -4,6 +4,7 @@
  *
  * A greeting counts for a while only; who goes on being there greets again.
  */
+import { orderLabel } from "./config.ts";
 import type { Address, Incarnation } from "../base/ids.ts";
 import type { Member, View } from "../membership/view.ts";
 import type { Hello } from "./greeting.ts";
@@ -148,7 +149,8 @@ export class Strangers {
   fault(hello: Hello): string {
     const { config, roster } = this.#state;
     if (hello.group !== config.group) return `its group is ${hello.group}, not ${config.group}`;
-    if (hello.order !== config.order) return `its order is ${hello.order}, not ${config.order}`;
+    const order = orderLabel(config);
+    if (hello.order !== order) return `its order is ${hello.order}, not ${order}`;
     if (hello.election !== config.election) {
       return `its election is ${hello.election}, not ${config.election}`;
     }

@@ -50,6 +50,8 @@ const IDLE_MS = 20;
 interface TailMessage {
   readonly sender: Member;
   readonly packet: Uint8Array;
+  /** Its place in the total order; 0 where there is none. */
+  readonly position: number;
 }
 
 /** Pulls state, and holds cuts. */
@@ -92,6 +94,8 @@ export class Taking {
   #view: View | undefined = undefined;
   #bases: number[] = [];
   #lamport = 0;
+  /** Position in the total order that snapshot and tail cover. */
+  #position = 0;
   /** The cut to hold. */
   #cut: { readonly ballot: number; readonly proposal: Proposal; readonly proposer: Member } | undefined =
     undefined;
@@ -261,14 +265,16 @@ export class Taking {
 
   /** Delivers what came: the snapshot and the tail. */
   arrive(): void {
-    const { state } = { state: this.#state };
+    const state = this.#state;
     state.restoring = true;
     state.tell({ type: "restore", snapshot: this.#stateful ? this.#snapshot : undefined });
     // What this process sends from now on is later than all that is in its state.
     if (this.#lamport <= state.clock.time + LAMPORT_JUMP_MAX) state.clock.observe(this.#lamport);
-    for (const { sender, packet } of this.#tail) {
+    for (const { sender, packet, position } of this.#tail) {
       const message = this.#message(sender, packet);
-      if (message !== undefined) this.#delivery.put(undefined, message);
+      if (message === undefined) continue;
+      message.position = position;
+      this.#delivery.put(undefined, message);
     }
     this.reset();
   }
@@ -396,6 +402,7 @@ export class Taking {
       this.#view = entry.view;
       this.#bases = [...entry.bases];
       this.#lamport = entry.lamport;
+      this.#position = entry.position;
       return true;
     }
     const sender = this.#view?.members[rank];
@@ -403,9 +410,12 @@ export class Taking {
       return false;
     }
     const sequence = readU64(new DataView(body.buffer, body.byteOffset), 8);
-    if (sequence !== this.#bases[rank] + 1) return false;
+    // In total order the leader's ORDERs, between its messages, are not part of the tail.
+    const total = this.#state.config.order === "total";
+    if (total ? sequence <= this.#bases[rank] : sequence !== this.#bases[rank] + 1) return false;
+    if (total) this.#position++;
     this.#bases[rank] = sequence;
-    this.#tail.push({ sender, packet: this.#packet(sender, body) });
+    this.#tail.push({ sender, packet: this.#packet(sender, body), position: this.#position });
     this.#tailBytes += body.length;
     return this.#tailBytes <= 2 * this.#state.config.limits.tailBytesMax;
   }
@@ -435,12 +445,14 @@ export class Taking {
       if (this.#view?.number !== before || this.#offset < this.#total || !this.#final) return;
       if (state.roster !== undefined) this.#membership.unobserve();
       this.#confirmedBallot = 0;
-      this.#membership.observe(this.#view, this.#bases, now);
+      this.#membership.observe(this.#view, this.#bases, this.#position, now);
       this.#membership.fetch(target);
     }
     // What the giver has delivered is in the cut if it has answered. If not, it may be on its way out, with messages that
     // nobody else ever delivers: then this process needs the state of another one. Each proposal has a cut of its own.
-    if (this.#bases.some((base, rank) => base > target.cut[rank])) return this.#another(now);
+    if (this.#bases.some((base, rank) => base > target.cut[rank]) || !this.#isKept(target)) {
+      return this.#another(now);
+    }
     if (!this.#membership.holds(target.cut)) {
       return this.#installing === undefined ? undefined : this.#membership.abandon(this.#installing);
     }
@@ -453,6 +465,16 @@ export class Taking {
       this.#confirmedBallot = this.#cut.ballot;
       this.#confirm();
     }
+  }
+
+  /**
+   * Whether the giver moves on. What one that does not has delivered as `agreed` may have another place in the end.
+   */
+  #isKept({ members }: Proposal): boolean {
+    const { order, level } = this.#state.config;
+    const giver = this.#giver;
+    return order !== "total" || level !== "agreed" ||
+      (giver !== undefined && rankIn(members, giver.address, giver.incarnation) >= 0);
   }
 
   #confirm(): void {

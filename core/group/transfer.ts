@@ -53,6 +53,8 @@ export interface ViewEntry {
   readonly bases: readonly number[];
   /** Lamport time of the giver then. */
   readonly lamport: number;
+  /** Position in the total order that the giver had delivered then. */
+  readonly position: number;
 }
 
 /** The digest of a snapshot. */
@@ -72,7 +74,7 @@ export function encodeEntry(kind: number, rank: number, body: Uint8Array): Uint8
 }
 
 /** A view as an entry. */
-export function encodeViewEntry({ view, bases, lamport }: ViewEntry): Uint8Array {
+export function encodeViewEntry({ view, bases, lamport, position }: ViewEntry): Uint8Array {
   const { number, lineage, members, leader } = view;
   const body = encodeControl({
     number,
@@ -81,6 +83,7 @@ export function encodeViewEntry({ view, bases, lamport }: ViewEntry): Uint8Array
     leader,
     bases: [...bases],
     lamport,
+    position,
   });
   return encodeEntry(EntryKind.view, 0, body);
 }
@@ -90,5 +93,6 @@ export function readViewEntry(body: Uint8Array): ViewEntry | undefined {
   const map = parseControlBytes(body);
   const view = map === undefined ? undefined : readView(map);
   if (map === undefined || view === undefined || !isCounts(map.bases, view.members.length)) return undefined;
-  return isCount(map.lamport) ? { view, bases: map.bases, lamport: map.lamport } : undefined;
+  const { bases, lamport, position } = map;
+  return isCount(lamport) && isCount(position) ? { view, bases, lamport, position } : undefined;
 }

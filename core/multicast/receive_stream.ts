@@ -49,6 +49,8 @@ export class ReceiveStream {
   handed: number;
   /** Everything up to here was released to the application, in order. */
   released: number;
+  /** The last message that was released. What lies behind it, up to `released`, is not for the application. */
+  lastMessage: number;
   /** Everything up to here was taken by the application. */
   delivered: number;
   /** Everything up to here was delivered by all, as the origin (or everybody else) says. */
@@ -102,6 +104,7 @@ export class ReceiveStream {
     this.received = base - 1;
     this.handed = base - 1;
     this.released = base - 1;
+    this.lastMessage = base - 1;
     this.delivered = base - 1;
     this.acknowledgedDelivered = base - 1;
     this.stable = base - 1;
@@ -135,6 +138,12 @@ export class ReceiveStream {
   /** Received-through once everything up to `last` is here: packets ahead of the former gap now count. */
   extent(last: number): number {
     return this.store.firstMissing(last + 1) - 1;
+  }
+
+  /** The application has taken a message, and with it what lies behind it and is not for the application. */
+  take(sequence: number): void {
+    if (sequence > this.delivered) this.delivered = sequence;
+    if (this.delivered >= this.lastMessage && this.released > this.delivered) this.delivered = this.released;
   }
 
   /** Whether the sender is to be told something. */

@@ -21,6 +21,7 @@ export type IsReleased<S> = (stream: S, rank: number, incarnation: number, seque
 
 /** Holds a message back until everything that it depends on was released. */
 export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
+  readonly position = 0;
   readonly #release: Release<S, M>;
   readonly #isReleased: IsReleased<S>;
   readonly #queues = new Map<S, Held<M>[]>();
@@ -44,8 +45,7 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   offer(stream: S, sequence: number, message: M, dependencies: readonly number[]): void {
     const queue = this.#queues.get(stream);
     if (queue === undefined && this.satisfied(stream, dependencies)) {
-      stream.released = sequence;
-      this.#release(stream, message);
+      this.#let(stream, sequence, message);
       if (this.#held > 0) this.review();
       return;
     }
@@ -76,8 +76,7 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
         for (; count < queue.length; count++) {
           const { sequence, message, dependencies } = queue[count];
           if (!this.satisfied(stream, dependencies)) break;
-          stream.released = sequence;
-          this.#release(stream, message);
+          this.#let(stream, sequence, message);
         }
         if (count === 0) continue;
         progress = true;
@@ -96,6 +95,26 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
     this.#held -= queue.length - kept.length;
     if (kept.length === 0) this.#queues.delete(stream);
     else this.#queues.set(stream, kept);
+  }
+
+  /** @inheritdoc */
+  begin(): void {}
+
+  /** @inheritdoc */
+  finish(): void {
+    this.review();
+  }
+
+  /** @inheritdoc */
+  clear(): void {
+    this.#queues.clear();
+    this.#held = 0;
+  }
+
+  #let(stream: S, sequence: number, message: M): void {
+    stream.released = sequence;
+    stream.lastMessage = sequence;
+    this.#release(stream, message, 0);
   }
 
   /** Whether all that a message of a stream depends on was released here. */

@@ -9,6 +9,7 @@ const NONE: readonly number[] = [];
 /** Releases every message as it comes. */
 export class FifoOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   readonly held = 0;
+  readonly position = 0;
   readonly #release: Release<S, M>;
 
   /** @param release Takes each message. */
@@ -17,9 +18,13 @@ export class FifoOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   }
 
   /** @inheritdoc */
+  begin(): void {}
+
+  /** @inheritdoc */
   offer(stream: S, sequence: number, message: M): void {
     stream.released = sequence;
-    this.#release(stream, message);
+    stream.lastMessage = sequence;
+    this.#release(stream, message, 0);
   }
 
   /** @inheritdoc */
@@ -32,4 +37,10 @@ export class FifoOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
 
   /** @inheritdoc */
   truncate(): void {}
+
+  /** @inheritdoc */
+  finish(): void {}
+
+  /** @inheritdoc */
+  clear(): void {}
 }

@@ -11,31 +11,52 @@ export interface OrderedStream {
   readonly incarnation: number;
   /** Everything up to here was released to the application. Written by the order stage only. */
   released: number;
+  /** The last message that was released. What lies behind it, up to `released`, is not for the application. */
+  lastMessage: number;
   /** Everything up to here was delivered by all. */
   readonly stable: number;
 }
 
-/** Takes a message that may be delivered now. */
-export type Release<S, M> = (stream: S, message: M) => void;
+/** Takes a message that may be delivered now. @param position In the total order; 0 where there is none. */
+export type Release<S, M> = (stream: S, message: M, position: number) => void;
 
-/** An order: `fifo`, `causal`. */
+/** An order: `fifo`, `causal`, `total`. */
 export interface HoldBack<S extends OrderedStream, M> {
+  /** Messages held back now. */
+  readonly held: number;
+
+  /** Position of the last message released; 0 where there are no positions. */
+  readonly position: number;
+
+  /**
+   * A view begins, and nothing is held back.
+   *
+   * @param streams By rank.
+   * @param self Own rank; -1 in a view that is only watched.
+   * @param position Last position before; left out: this member goes on where it is.
+   */
+  begin(streams: readonly S[], self: number, leader: number, position?: number): void;
+
   /**
    * The next message of a stream. Released at once or held back; whatever it unblocks is released with it.
    *
    * @param dependencies Triples of rank, incarnation and sequence, flat.
+   * @param lamport Lamport time at which it was sent, as it travelled.
    */
-  offer(stream: S, sequence: number, message: M, dependencies: readonly number[]): void;
+  offer(stream: S, sequence: number, message: M, dependencies: readonly number[], lamport: number): void;
+
+  /** Some messages were offered: releases what can be, unless `offer` has done so. */
+  review(): void;
 
   /** What the next message of the stream `own` depends on: triples of rank, incarnation and sequence, flat. */
   dependencies(streams: Iterable<S>, own: S): readonly number[];
 
-  /** What is known of streams has changed (a new one, an abandoned one): releases what need wait no longer. */
-  review(): void;
-
   /** Drops what is held back of a stream beyond a sequence: it is not in the cut. */
   truncate(stream: S, last: number): void;
 
-  /** Messages held back now. */
-  readonly held: number;
+  /** The view ends, and everything in its cut was offered: releases the rest. */
+  finish(): void;
+
+  /** Drops everything: this member's part in the view is over. */
+  clear(): void;
 }

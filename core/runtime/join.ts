@@ -42,18 +42,16 @@ export async function join(options: JoinOptions): Promise<Group> {
   const timing = completeTiming(options.timing);
   const { transport } = options;
   const peers = options.peers.map((peer) => transport.canonical(peer));
-  if (options.order !== undefined && options.order !== "fifo" && options.order !== "causal") {
-    throw new TuttiError(
-      "InvalidArgument",
-      `Cannot join: the order is ${String(options.order)}; use fifo or causal`,
-    );
+  const order = oneOf("order", options.order ?? "fifo", ["fifo", "causal", "total"]);
+  const engine = oneOf("engine", options.engine ?? "sequencer", ["sequencer", "lamport"]);
+  const level = oneOf("level", options.level ?? "safe", ["agreed", "safe", "durable"]);
+  const election = oneOf("election", options.election ?? "senior", ["senior", "bully", "ring"]);
+  if (order !== "total" && (options.engine !== undefined || options.level !== undefined)) {
+    const text = `Cannot join: engine and level are for the order total, and the order is ${order}`;
+    throw new TuttiError("InvalidArgument", text);
   }
-  const { election = "senior" } = options;
-  if (election !== "senior" && election !== "bully" && election !== "ring") {
-    throw new TuttiError(
-      "InvalidArgument",
-      `Cannot join: the election is ${String(election)}; use senior, bully or ring`,
-    );
+  if (level === "durable" && options.store === undefined) {
+    throw new TuttiError("InvalidArgument", "Cannot join: the level durable needs the option store");
   }
   const environment = realEnvironment();
   // The adapter needs its handler before it knows its address, the machine its address before it exists.
@@ -86,7 +84,9 @@ export async function join(options: JoinOptions): Promise<Group> {
       seeds,
       expect: options.expect ?? seeds.length + 1,
       election,
-      order: options.order ?? "fifo",
+      order,
+      engine,
+      level,
       limits: { ...limits, messageBytesMax: Math.min(limits.messageBytesMax, roomBytes) },
       timing,
       ...(record === undefined ? {} : { record }),
@@ -100,6 +100,13 @@ export async function join(options: JoinOptions): Promise<Group> {
     await transport.close(0);
     throw error;
   }
+}
+
+function oneOf<T extends string>(what: string, value: T, names: readonly T[]): T {
+  if (names.includes(value)) return value;
+  const last = names.at(-1);
+  const list = `${names.slice(0, -1).join(", ")} or ${last}`;
+  throw new TuttiError("InvalidArgument", `Cannot join: the ${what} is ${String(value)}; use ${list}`);
 }
 
 /** What a store holds. */

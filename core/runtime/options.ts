@@ -4,7 +4,7 @@ import type { Limits, Timing } from "../group/config.ts";
 import type { Address } from "../base/ids.ts";
 import type { Store } from "./store.ts";
 import type { TraceLine } from "./trace.ts";
-import type { OrderName } from "../wire/control.ts";
+import type { EngineName, LevelName, OrderName } from "../wire/control.ts";
 import type { ElectionName } from "../election/mod.ts";
 import type { OnEvent, OnMessages } from "./inbox.ts";
 import type { Transport } from "./transport.ts";
@@ -29,6 +29,17 @@ export interface JoinOptions {
   readonly election?: ElectionName;
   /** Order of delivery. Default `fifo`. */
   readonly order?: OrderName;
+  /**
+   * For the order `total`: who makes it. `sequencer`: the leader gives positions. `lamport`: by Lamport time, once everybody was
+   * heard beyond it; no member decides anything, but each has to be heard for each message. Default `sequencer`.
+   */
+  readonly engine?: EngineName;
+  /**
+   * For the order `total`: when a message is delivered. `agreed`: as soon as its place is known; a member that then crashes or is
+   * cut off may have delivered what the others never will. `safe`: once a majority of the view holds it and its place, so that
+   * whatever any member delivers, all that go on deliver. `durable`: once a majority has it on disk; needs a `store`. Default `safe`.
+   */
+  readonly level?: LevelName;
   /** Takes messages in batches: the fast way. Without it they are iterated. */
   readonly onMessages?: OnMessages;
   /** Takes events other than messages, each in its place among the messages. Without it they are iterated. */
@@ -109,6 +120,8 @@ const JOIN_OPTIONS: Record<keyof JoinOptions, string> = {
   expect: "number",
   election: "string",
   order: "string",
+  engine: "string",
+  level: "string",
   onMessages: "function",
   onEvent: "function",
   state: "object",

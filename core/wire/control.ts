@@ -12,7 +12,16 @@ import { readU64, writeU64 } from "./message.ts";
 import type { PacketReader } from "./packet_reader.ts";
 
 /** The guarantees of delivery order that a group can be configured for. */
-export type OrderName = "fifo" | "causal";
+export type OrderName = "fifo" | "causal" | "total";
+
+/** What makes a total order: the leader gives positions, or all agree by Lamport time. */
+export type EngineName = "sequencer" | "lamport";
+
+/**
+ * When a message that has its place in the total order is delivered: at once, once a majority of the view has it and knows its
+ * place, or once a majority has it on disk.
+ */
+export type LevelName = "agreed" | "safe" | "durable";
 
 /** Bytes of one range in a NAK. */
 export const RANGE_BYTES = 16;

@@ -67,6 +67,10 @@ export const Kind = {
   pull: 19,
   /** To a joiner, outside of any view. a: number of the transfer, b: offset. Body: see transfer.ts. */
   chunk: 20,
+  /** To all, or to the leader. a: position through which the sender has placed messages, b: through which a majority has. */
+  placed: 23,
+  /** To all: whatever the sender sends from now on is later. a: own last sequence, b: Lamport time. */
+  tick: 24,
 } as const;
 
 /** One of the kinds. */
@@ -78,6 +82,8 @@ export const Encoding = {
   cbor: 0,
   /** The bytes themselves: a `Uint8Array` of the application. */
   bytes: 1,
+  /** Not for the application: the leader's word for the total order. Body: u64 first position, then u16 rank, u32 count each. */
+  order: 2,
 } as const;
 
 /** One of the encodings. */

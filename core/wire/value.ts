@@ -109,7 +109,7 @@ export const UNDECODABLE: unique symbol = Symbol("undecodable");
  */
 export function decodeValue(encoding: number, packet: Uint8Array, start: number, end: number): unknown {
   if (encoding === Encoding.bytes) return packet.subarray(start, end);
-  if (checkCbor(packet, start, end) !== "") return UNDECODABLE;
+  if (encoding !== Encoding.cbor || checkCbor(packet, start, end) !== "") return UNDECODABLE;
   try {
     return codec.decode(packet.subarray(start, end));
   } catch {

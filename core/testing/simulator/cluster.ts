@@ -7,7 +7,7 @@ import { Random } from "../../base/random.ts";
 import { completeLimits, completeTiming, type Limits, type Timing } from "../../group/config.ts";
 import type { ElectionName } from "../../election/mod.ts";
 import { formatTraceLine, type NodeLine, type TraceLine } from "../../runtime/trace.ts";
-import type { OrderName } from "../../wire/control.ts";
+import type { EngineName, LevelName, OrderName } from "../../wire/control.ts";
 import { type LinkFaults, MemoryNetwork, VirtualScheduler } from "../../../transports/memory/mod.ts";
 import {
   checkTrace,
@@ -31,6 +31,10 @@ export interface ClusterOptions {
   readonly seed: number;
   /** Order of delivery. Default `fifo`. */
   readonly order?: OrderName;
+  /** What makes a total order. Default `sequencer`. */
+  readonly engine?: EngineName;
+  /** When a message in total order is delivered. Default `safe`. */
+  readonly level?: LevelName;
   /** Who should lead. Default `senior`. */
   readonly election?: ElectionName;
   /** How many of the nodes, from the first, found the group; the others join it. Default all. */
@@ -134,6 +138,8 @@ export class Cluster {
           expect: founders.includes(nodeAddress(name)) ? founders.length : 0,
           election: options.election ?? "senior",
           order: options.order ?? "fifo",
+          engine: options.engine ?? "sequencer",
+          level: options.level ?? "safe",
           limits,
           timing,
           packetBytesMax: 1024 * 1024,

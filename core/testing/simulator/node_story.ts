@@ -30,7 +30,7 @@ export class NodeStory {
   #stableTraced = 0;
   #tracedView = 0;
   /** Names of own messages of the present membership, by sequence. */
-  #names: string[] = [];
+  #names: (string | undefined)[] = [];
   /** The application's state: every message that it has delivered, or that the state it started from had. */
   #known = new Set<string>();
   /** Every message delivered in any life. */
@@ -78,7 +78,7 @@ export class NodeStory {
     if (machine.viewNumber !== this.#tracedView) return;
     for (; this.#stableTraced < machine.state.own.stable; this.#stableTraced++) {
       const m = this.#names[this.#stableTraced + 1];
-      this.#host.trace({ n: this.name, e: "acked", m });
+      if (m !== undefined) this.#host.trace({ n: this.name, e: "acked", m }); // else not of the application
     }
   }
 
@@ -135,6 +135,7 @@ export class NodeStory {
       e: "deliver",
       m,
       from: message.sender,
+      ...(message.position > 0 ? { i: message.position } : {}),
     });
     if (!message.own && message.clock <= message.lamport) {
       this.#host.violation(

@@ -1,6 +1,6 @@
 /** What the simulator can run, each by name. */
 import { runReliable } from "./reliable.ts";
-import { runViews } from "./views.ts";
+import { runTotal, runViews } from "./views.ts";
 import { MULTICAST_MUTATIONS, type Mutation } from "./mutations.ts";
 import type { Scenario } from "./scenario.ts";
 import { VIEW_MUTATIONS } from "./view_mutations.ts";
@@ -16,6 +16,16 @@ export const SCENARIOS: readonly Scenario[] = [
     name: "views",
     about: "members join, leave, fail and come back, the network splits and heals",
     run: runViews,
+  },
+  {
+    name: "sequencer",
+    about: "the same in total order, which the leader makes",
+    run: runTotal("sequencer"),
+  },
+  {
+    name: "lamport",
+    about: "the same in total order, by Lamport time",
+    run: runTotal("lamport"),
   },
 ];
 

@@ -8,6 +8,7 @@
  */
 import { invariant } from "../../base/errors.ts";
 import type { ElectionName } from "../../election/mod.ts";
+import type { EngineName, LevelName, OrderName } from "../../wire/control.ts";
 import { Random } from "../../base/random.ts";
 import { isChangeQuorum, type Member } from "../../membership/view.ts";
 import { FLAG_RELAYED, Kind } from "../../wire/message.ts";
@@ -37,7 +38,9 @@ const TRAPPED: readonly number[] = [
 interface Plan {
   readonly size: number;
   readonly founders: number;
-  readonly order: "fifo" | "causal";
+  readonly order: OrderName;
+  readonly engine: EngineName;
+  readonly level: LevelName;
   readonly election: ElectionName;
   readonly faultMs: number;
   readonly messagesEach: number;
@@ -51,7 +54,20 @@ interface Plan {
 
 /** Runs one seed. */
 export function runViews(seed: number, mutation?: Mutation): ScenarioResult {
-  const run = new ViewsRun(seed, mutation);
+  return runWith(undefined, seed, mutation);
+}
+
+/** Runs one seed in total order. */
+export function runTotal(engine: EngineName): (seed: number, mutation?: Mutation) => ScenarioResult {
+  return (seed, mutation) => runWith(engine, seed, mutation);
+}
+
+function runWith(
+  engine: EngineName | undefined,
+  seed: number,
+  mutation: Mutation | undefined,
+): ScenarioResult {
+  const run = new ViewsRun(seed, engine, mutation);
   const { cluster, plan } = run;
   const settled = cluster.guard(() => run.run()) ?? false;
   const { trace } = cluster;
@@ -60,7 +76,7 @@ export function runViews(seed: number, mutation?: Mutation): ScenarioResult {
   const lost = foundings.length > 1 || (!settled && run.isLost());
   // Of a group that has lost its quorum nobody can ask that it goes on; what it did must be right all the same.
   const safety = TRACE_PROPERTIES.filter((property) =>
-    property !== "validity" && property !== "agreement" && (property !== "causal" || plan.order === "causal")
+    property !== "validity" && property !== "agreement" && (property !== "causal" || plan.order !== "fifo")
   );
   const violations = [
     ...cluster.check(lost ? safety : undefined, foundings[1]),
@@ -73,6 +89,7 @@ export function runViews(seed: number, mutation?: Mutation): ScenarioResult {
       text: `not finished after ${CALM_MS_MAX} ms of calm: ${waiting}`,
     });
   }
+  const order = plan.order === "total" ? `total ${plan.engine} ${plan.level}` : plan.order;
   const correct = (): string[] =>
     cluster.nodes.filter((node) => node.view !== undefined).map((node) => node.name);
   return {
@@ -81,7 +98,7 @@ export function runViews(seed: number, mutation?: Mutation): ScenarioResult {
     messages: cluster.trace.filter((line) => line.e === "send").length,
     deliveries: cluster.trace.filter((line) => line.e === "deliver").length,
     views: trace.reduce((most, line) => line.e === "view" ? Math.max(most, line.v) : most, 0),
-    summary: `${plan.size} nodes, ${plan.founders} founders, ${plan.order}, ${plan.election}, ` +
+    summary: `${plan.size} nodes, ${plan.founders} founders, ${order}, ${plan.election}, ` +
       `${plan.faultCount} faults${plan.disks ? ", disks" : ""}${lost ? ", lost its quorum" : ""}`,
     violations,
     trace: () => `${cluster.format()}${JSON.stringify({ e: "end", correct: correct() })}\n`,
@@ -99,8 +116,9 @@ class ViewsRun {
   /** A node that is killed at its next message of a view change or repair. */
   #doomed: SimulatedNode | undefined = undefined;
 
-  constructor(seed: number, mutation: Mutation | undefined) {
+  constructor(seed: number, engine: EngineName | undefined, mutation: Mutation | undefined) {
     const random = new Random(seed * 2 + 0x20001);
+    const levels = new Random(seed * 2 + 0x40001);
     this.#random = random;
     this.#traps = new Random(seed * 2 + 0x30001);
     const size = random.chance(0.01) ? random.int(12, 50) : random.pick([2, 3, 3, 3, 4, 4, 5, 5, 6, 7]);
@@ -108,7 +126,9 @@ class ViewsRun {
     this.plan = {
       size,
       founders: random.chance(0.5) ? size : random.int(1, size),
-      order: random.chance(0.5) ? "causal" : "fifo",
+      order: engine !== undefined ? "total" : random.chance(0.5) ? "causal" : "fifo",
+      engine: engine ?? "sequencer",
+      level: levels.pick(["agreed", "safe", "safe"] as const),
       election: random.pick(["senior", "bully", "ring"] as const),
       faultMs: large ? 8000 : random.int(6000, 20_000),
       messagesEach: large ? 5 : random.int(5, 60),
@@ -127,6 +147,8 @@ class ViewsRun {
       seed,
       founders: this.plan.founders,
       order: this.plan.order,
+      engine: this.plan.engine,
+      level: this.plan.level,
       election: this.plan.election,
       limits: {
         windowMessages: random.pick([4, 16, 64, 16_384]),

@@ -1,0 +1,36 @@
+/** What decides, in the middle of a view, which message comes next in the total order. */
+import type { Queue } from "../base/queue.ts";
+
+/** A message that waits for its place. */
+export interface Waiting<M> {
+  /** Its number in its stream. */
+  readonly sequence: number;
+  /** Lamport time at which it was sent. */
+  readonly lamport: number;
+  /** It. */
+  readonly message: M;
+}
+
+/** Messages that wait, by rank of their senders, each sender's in the order sent. */
+export type Queues<M> = readonly Queue<Waiting<M>>[];
+
+/** A way to one order, the same at every member. */
+export interface Engine<M> {
+  /** A view begins. @param position Last position before. @param self Own rank; -1 for one that only watches. */
+  begin(size: number, self: number, leader: number, position: number): void;
+  /** A message was put into its queue. */
+  offered(rank: number, sequence: number, lamport: number): void;
+  /**
+   * Whose first message comes next.
+   *
+   * @param unsent Own messages that were sent and not offered yet.
+   * @returns Its rank; -1 while that is not known.
+   */
+  next(queues: Queues<M>, unsent: number): number;
+  /** The message that `next` named has its place. */
+  placed(rank: number): void;
+  /** Position through which the leader is known to hold everything. */
+  readonly leaderHolds: number;
+  /** Everything up to a position was released. @returns What the stream of a rank has passed by that, beside messages. */
+  passed(position: number): { readonly rank: number; readonly sequence: number } | undefined;
+}

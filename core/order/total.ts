@@ -1,0 +1,191 @@
+/**
+ * Total order: every member delivers the same messages in the same order, at consecutive positions over the group's whole life.
+ *
+ * An engine says whose message comes next; a message is *placed* when its position is known and it is here, with all before it.
+ * It is released
+ *
+ * - `agreed`: when it is placed;
+ * - `safe`: when a strict majority of the view has placed it. Whatever happens then, every quorum that may decide on the next view
+ *   has a member that holds it and its place, and tells of both: so it has this very place wherever it is delivered.
+ *
+ * At the end of a view everything in its cut is released: what has a place first, the rest by Lamport time and rank. That is
+ * a function of the cut, so all that move on do the same; and causes come before effects, for times grow along them.
+ *
+ * Source: Défago, Schiper, Urbán 2004; safe delivery as in Totem (Amir et al., ACM TOCS 13(4), 1995).
+ */
+import { Queue } from "../base/queue.ts";
+import type { Engine, Waiting } from "./engine.ts";
+import type { HoldBack, OrderedStream, Release } from "./hold_back.ts";
+
+const NONE: readonly number[] = [];
+
+/** A message with its place. */
+interface Placed<S, M> {
+  readonly stream: S;
+  readonly sequence: number;
+  readonly message: M;
+}
+
+/** Holds messages back until they have a place, and until enough members know it. */
+export class TotalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
+  /** Position of the last message released. */
+  position = 0;
+  /** Position of the last message placed. */
+  placed = 0;
+  /** A strict majority of the view has placed everything up to here, as far as is known. */
+  committed = 0;
+  /** Own messages that were sent and not offered yet. */
+  unsent = 0;
+  /** Messages by rank of their senders that have no place yet. */
+  queues: Queue<Waiting<M>>[] = [];
+  readonly engine: Engine<M>;
+  readonly #release: Release<S, M>;
+  readonly #uniform: boolean;
+  readonly #placed = new Queue<Placed<S, M>>();
+  #streams: readonly S[] = [];
+  #self = -1;
+  #leader = 0;
+  /** What each member has placed, as it said. */
+  #placedBy: number[] = [];
+
+  /**
+   * @param uniform Whether a majority must have placed a message before it is released.
+   * @param release Takes each message.
+   */
+  constructor(engine: Engine<M>, uniform: boolean, release: Release<S, M>) {
+    this.engine = engine;
+    this.#uniform = uniform;
+    this.#release = release;
+  }
+
+  /** @inheritdoc */
+  get held(): number {
+    return this.queues.reduce((sum, queue) => sum + queue.size, this.#placed.size);
+  }
+
+  /** @inheritdoc */
+  begin(streams: readonly S[], self: number, leader: number, position: number = this.position): void {
+    this.clear();
+    this.#streams = streams;
+    this.#self = self;
+    this.#leader = leader;
+    this.position = position;
+    this.placed = position;
+    this.committed = position;
+    this.queues = streams.map(() => new Queue());
+    this.#placedBy = streams.map(() => position);
+    this.engine.begin(streams.length, self, leader, position);
+  }
+
+  /** @inheritdoc */
+  offer(
+    { rank }: S,
+    sequence: number,
+    message: M,
+    _dependencies: readonly number[],
+    lamport: number,
+  ): void {
+    if (rank === this.#self && this.unsent > 0) this.unsent--;
+    this.queues[rank].push({ sequence, lamport, message });
+    this.engine.offered(rank, sequence, lamport);
+  }
+
+  /** @inheritdoc */
+  dependencies(): readonly number[] {
+    return NONE;
+  }
+
+  /** A member has placed everything up to a position, and knows that a majority has up to another one. */
+  acknowledge(rank: number, placed: number, committed: number): void {
+    if (placed > this.#placedBy[rank]) this.#placedBy[rank] = placed;
+    if (committed > this.committed) this.committed = committed;
+    this.review();
+  }
+
+  /** @inheritdoc */
+  review(): void {
+    for (let rank = this.next(); rank >= 0; rank = this.next()) {
+      this.engine.placed(rank);
+      this.#place(rank);
+    }
+    if (this.#uniform && this.placed > this.committed) this.#commit();
+    this.#releaseThrough(this.#uniform ? Math.min(this.placed, this.committed) : this.placed);
+  }
+
+  /** Whose message comes next; -1 while that is not known. */
+  next(): number {
+    return this.engine.next(this.queues, this.unsent);
+  }
+
+  /** Members that make a majority. */
+  quorum(): number {
+    return Math.floor(this.#placedBy.length / 2) + 1;
+  }
+
+  /** @inheritdoc */
+  truncate(): void {} // who moves on holds nothing that is beyond the cut
+
+  /** @inheritdoc */
+  finish(): void {
+    for (let rank = this.next(); rank >= 0; rank = this.next()) {
+      this.engine.placed(rank);
+      this.#place(rank);
+    }
+    for (let rank = this.earliest(); rank >= 0; rank = this.earliest()) this.#place(rank);
+    this.#releaseThrough(this.placed);
+  }
+
+  /** @inheritdoc */
+  clear(): void {
+    this.#placed.clear();
+    for (const queue of this.queues) queue.clear();
+    this.placed = this.position;
+    this.unsent = 0;
+  }
+
+  /** Whose first message has the least time, and among equals the least rank; -1 when none waits. */
+  earliest(): number {
+    let best = -1;
+    let time = Infinity;
+    this.queues.forEach(({ first }, rank) => {
+      if (first !== undefined && first.lamport < time) [best, time] = [rank, first.lamport];
+    });
+    return best;
+  }
+
+  #place(rank: number): void {
+    const { sequence, message } = this.queues[rank].shift() as Waiting<M>;
+    this.#placed.push({ stream: this.#streams[rank], sequence, message });
+    this.placed++;
+  }
+
+  /** What a majority has placed: this member, the leader by its ORDERs, and who has said so. */
+  #commit(): void {
+    const by = this.#placedBy;
+    if (this.#self >= 0) by[this.#self] = this.placed;
+    if (this.engine.leaderHolds > by[this.#leader]) by[this.#leader] = this.engine.leaderHolds;
+    const sorted = [...by].sort((a, b) => b - a);
+    const committed = sorted[this.quorum() - 1];
+    if (committed > this.committed) this.committed = committed;
+  }
+
+  #releaseThrough(position: number): void {
+    if (this.position >= position) return;
+    while (this.position < position) {
+      const { stream, sequence, message } = this.#placed.shift() as Placed<S, M>;
+      this.position++;
+      stream.released = sequence;
+      stream.lastMessage = sequence;
+      this.#release(stream, message, this.position);
+    }
+    this.pass();
+  }
+
+  /** What is not for the application has been passed by what was released. */
+  pass(): void {
+    const passed = this.engine.passed(this.position);
+    if (passed === undefined) return;
+    const stream = this.#streams[passed.rank];
+    if (stream.released < passed.sequence) stream.released = passed.sequence;
+  }
+}
