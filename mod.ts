@@ -28,7 +28,7 @@ export type { Counters } from "./core/group/stats.ts";
 export type { Departure, Member, View } from "./core/membership/view.ts";
 export type { ElectionName } from "./core/election/mod.ts";
 export type { OnEvent, OnMessages } from "./core/runtime/inbox.ts";
-export type { OrderName } from "./core/wire/control.ts";
+export type { EngineName, LevelName, OrderName } from "./core/wire/control.ts";
 export type {
   CloseReport,
   Discovery,
@@ -38,7 +38,7 @@ export type {
   WaitOptions,
 } from "./core/runtime/options.ts";
 export type { Leadership } from "./core/runtime/leadership.ts";
-export { Receipt, type ReceiptSource } from "./core/runtime/receipt.ts";
+export { type Place, Receipt, type ReceiptSource } from "./core/runtime/receipt.ts";
 export type { GroupStats } from "./core/runtime/stats.ts";
 export {
   type LogBatch,

@@ -30,6 +30,15 @@ export type TuttiErrorCode =
   | "Excluded"
   /** A peer refused this member: another group, another configuration, another protocol version, a name in use. */
   | "Refused"
+  /** A command to a replicated object threw where it was applied, at every member alike: it has its place, and is not repeated. */
+  | "CommandFailed"
+  /**
+   * The group has forgotten the session of a client, because too many others were in use since. Its commands are refused, never
+   * applied twice. The text says whether the fate of this one is unknown.
+   */
+  | "SessionExpired"
+  /** What is to be read is not there any more: it was cut off, or the reader fell too far behind. Start again. */
+  | "Overrun"
   /** A callback of the application threw. The member stops, and what it was handed counts as not taken. */
   | "CallbackFailed"
   /** What must be on disk cannot be written or read, or is damaged, or belongs to another group. The member stops. */

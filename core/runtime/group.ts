@@ -68,6 +68,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   /** Own messages of the present life whose confirmation was traced. */
   #stableTraced = 0;
   #tracedView = 0;
+  /** The view in which what is put out now was delivered. */
+  #deliveredView = 0;
   /** Called once this member has left. */
   #left: () => void = () => {};
 
@@ -390,7 +392,11 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   #driverSink(): DriverSink {
     return {
       outputs: (outputs, streams) => {
-        for (const output of outputs) this.#look(output);
+        for (const output of outputs) {
+          if (output.type === "message") this.#lookAtMessage(output);
+          else this.#look(output);
+        }
+        this.#sender.settlePlaces();
         this.#inbox.outputs(outputs, streams);
       },
       progress: () => this.#progress(),
@@ -411,6 +417,15 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     }
   }
 
+  /** An own message was delivered in its place: the receipt is told. */
+  #lookAtMessage(message: Message): void {
+    const { incarnation } = this.#machine.state;
+    if (!message.own || message.position === 0 || message.incarnation !== incarnation) return;
+    const { position, sequence } = message;
+    this.#sender.placed(sequence, position, this.#deliveredView);
+    this.#trace?.({ n: this.name, e: "acked", m: message.id });
+  }
+
   /** Some events concern this object before they reach the application. */
   #look(event: GroupOutput): void {
     if (event.type === "warning" && (event.code === "refused" || event.code === "refused-peer")) {
@@ -423,6 +438,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
           (wait) => wait.all,
         );
       }
+    } else if (event.type === "view") {
+      this.#deliveredView = event.view.number;
     } else if (event.type === "evicted") {
       this.#sender.evicted(event.incarnation, event.deliveredThrough);
       this.#stableTraced = 0;
@@ -461,6 +478,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   #traceStable(incarnation: Incarnation, through: number): void {
     // Who must have confirmed is a matter of the view: its line comes first, however slow the application is.
     if (this.#trace === undefined || this.#tracedView !== this.#machine.viewNumber) return;
+    if (this.#machine.delivery.total !== undefined) return; // there a receipt means its place
     for (; this.#stableTraced < through; this.#stableTraced++) {
       this.#trace({ n: this.name, e: "acked", m: messageId(this.name, incarnation, this.#stableTraced + 1) });
     }
@@ -485,7 +503,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   }
 
   #traceDelivery(message: Message): void {
-    this.#trace?.({ n: this.name, e: "deliver", m: message.id, from: message.sender });
+    const { id: m, sender: from, position } = message;
+    this.#trace?.({ n: this.name, e: "deliver", m, from, ...(position > 0 ? { i: position } : {}) });
   }
 }
 

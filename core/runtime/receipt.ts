@@ -2,6 +2,18 @@
 import { TuttiError } from "../base/errors.ts";
 import type { Incarnation, MemberName } from "../base/ids.ts";
 import { messageId } from "../group/events.ts";
+import type { LevelName } from "../wire/control.ts";
+import type { JoinOptions } from "./options.ts";
+
+/** Where a message stands in the total order. */
+export interface Place {
+  /** Its position: 1, 2, 3 and so on over the whole life of the group. */
+  readonly position: number;
+  /** Number of the view in which it was delivered. */
+  readonly view: number;
+  /** What is certain of it: see {@link JoinOptions.level}. */
+  readonly level: LevelName;
+}
 
 /** How a receipt waits: made by the group. */
 export interface ReceiptSource {
@@ -14,6 +26,13 @@ export interface ReceiptSource {
     deadlineAt: number,
     signal: AbortSignal | undefined,
   ): Promise<void>;
+  /** Resolves when the message was delivered here, in its place; rejects like `whenStable`. */
+  whenPlaced(
+    incarnation: Incarnation,
+    sequence: number,
+    deadlineAt: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Place>;
 }
 
 /**
@@ -43,6 +62,7 @@ export class Receipt {
   readonly #deadlineAt: number;
   readonly #signal: AbortSignal | undefined;
   #stable: Promise<void> | undefined = undefined;
+  #placed: Promise<Place> | undefined = undefined;
 
   /** Made by the group only. */
   constructor(
@@ -76,6 +96,18 @@ export class Receipt {
   get stable(): Promise<void> {
     this.#stable ??= this.#source.whenStable(this.incarnation, this.sequence, this.#deadlineAt, this.#signal);
     return this.#stable;
+  }
+
+  /**
+   * Only in total order: fulfilled when the message was delivered here, at the level that the group is configured for: it says where
+   * in the order the message stands.
+   *
+   * Rejected with a {@link TuttiError} `DeadlineExceeded`, `Aborted`, `Closed` or `Excluded` when that is not known in time; the
+   * message's fate is unknown then, unless the text says otherwise; and with `InvalidArgument` in another order.
+   */
+  get placed(): Promise<Place> {
+    this.#placed ??= this.#source.whenPlaced(this.incarnation, this.sequence, this.#deadlineAt, this.#signal);
+    return this.#placed;
   }
 }
 

@@ -11,10 +11,13 @@ import type { GroupMachine } from "../group/machine.ts";
 import { type EncodedValue, encodeValue } from "../wire/value.ts";
 import type { Driver } from "./driver.ts";
 import type { Environment } from "./environment.ts";
-import { aborted, Receipt, type ReceiptSource } from "./receipt.ts";
+import { Places } from "./places.ts";
+import { aborted, type Place, Receipt, type ReceiptSource } from "./receipt.ts";
 import type { TraceLine } from "./trace.ts";
 import { type Patience, Waits } from "./waits.ts";
 
+const UNPLACED =
+  "Cannot tell the message's place: this member was evicted before; the others have delivered it";
 /** Lives that are over whose messages' fates are remembered. */
 const PAST_LIVES_MAX = 8;
 
@@ -45,6 +48,9 @@ export class Sender {
   #sendBytes = 0;
   readonly #rooms = new Waits<{ readonly accept: () => void }>();
   readonly #confirmations = new Waits<{ readonly sequence: number; readonly accept: () => void }>();
+  readonly #placements = new Waits<{ readonly sequence: number; readonly accept: (place: Place) => void }>();
+  /** Where own messages stand in the total order, if there is one. */
+  readonly #places: Places | undefined;
   /** Lives that are over, and their last message that is known to be delivered by all. */
   readonly #past = new Map<Incarnation, { readonly last: number; readonly known: boolean }>();
   #stableSettled = 0;
@@ -55,10 +61,14 @@ export class Sender {
 
   constructor(context: SenderContext) {
     this.#context = context;
+    const { order, level, limits } = context.machine.state.config;
+    this.#places = order === "total" ? new Places(level, limits.windowMessages) : undefined;
     this.#receipts = {
       name: context.machine.state.config.name,
       whenStable: (incarnation, sequence, deadlineAt, signal) =>
         this.whenStable(incarnation, sequence, deadlineAt, signal),
+      whenPlaced: (incarnation, sequence, deadlineAt, signal) =>
+        this.whenPlaced(incarnation, sequence, deadlineAt, signal),
     };
   }
 
@@ -127,6 +137,52 @@ export class Sender {
     });
   }
 
+  /** Resolves when a message was delivered here, in its place in the total order. */
+  whenPlaced(
+    incarnation: Incarnation,
+    sequence: number,
+    deadlineAt: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Place> {
+    const { config, incarnation: present } = this.#context.machine.state;
+    const places = this.#places;
+    if (places === undefined) {
+      const text = `Cannot tell the place of message ${sequence}: the order is ${config.order}, not total`;
+      return Promise.reject(new TuttiError("InvalidArgument", text));
+    }
+    const place = incarnation === present ? places.get(sequence) : undefined;
+    if (place !== undefined) return Promise.resolve(place);
+    if (incarnation !== present || sequence <= places.through) {
+      return Promise.reject(this.#unplaced(incarnation, sequence));
+    }
+    if (this.#ended !== undefined) return Promise.reject(this.#ended);
+    const late = (): TuttiError =>
+      new TuttiError(
+        "DeadlineExceeded",
+        `Cannot tell the place of message ${sequence} in time: it has not been delivered; its fate is unknown`,
+      );
+    return new Promise((resolve, reject) => {
+      const wait = { sequence, accept: resolve };
+      this.#placements.add(wait, reject, this.#patience("wait for delivery", deadlineAt, signal, late));
+      this.#context.driver.wake();
+    });
+  }
+
+  /** An own message of the present life was delivered here, in its place. */
+  placed(sequence: number, position: number, view: number): void {
+    this.#places?.set(sequence, position, view);
+  }
+
+  /** After every delivery: whoever waits for a place may have it now. */
+  settlePlaces(): void {
+    const places = this.#places;
+    if (places === undefined || this.#placements.size === 0) return;
+    this.#placements.settle(
+      (wait) => wait.sequence <= places.through,
+      (wait) => wait.accept(places.get(wait.sequence) as Place),
+    );
+  }
+
   /**
    * The present life is over, the member was evicted: what waits for confirmation learns its fate. Sends that were not accepted
    * wait for the next life.
@@ -139,6 +195,10 @@ export class Sender {
     if (this.#past.size > PAST_LIVES_MAX) this.#past.delete(this.#past.keys().next().value as Incarnation);
     this.#confirmations.settle((wait) => wait.sequence <= last, (wait) => wait.accept());
     this.#confirmations.rejectAll(excluded(through !== undefined));
+    const unplaced = through === undefined ? excluded(false) : new TuttiError("Excluded", UNPLACED);
+    this.#placements.rejectAll(unplaced, (wait) => through !== undefined && wait.sequence <= through);
+    this.#placements.rejectAll(excluded(through !== undefined));
+    this.#places?.clear();
     this.#stableSettled = 0;
     this.#refusedAt = -1;
   }
@@ -171,6 +231,7 @@ export class Sender {
   stopConfirming(error: TuttiError): void {
     this.#ended ??= error;
     this.#confirmations.rejectAll(error);
+    this.#placements.rejectAll(error);
   }
 
   #encode(value: unknown): EncodedValue {
@@ -223,6 +284,17 @@ export class Sender {
       this.#sends.add(wait, rejectSend, this.#patience("send", deadlineAt, signal, late));
       this.#context.driver.wake();
     });
+  }
+
+  /** Why the place of a message cannot be told. */
+  #unplaced(incarnation: Incarnation, sequence: number): TuttiError {
+    const past = this.#past.get(incarnation);
+    if (past !== undefined) {
+      return past.last < sequence ? excluded(past.known) : new TuttiError("Excluded", UNPLACED);
+    }
+    const text =
+      `Cannot tell the place of message ${sequence}: it was delivered ${this.#places?.size} messages ago, or more`;
+    return new TuttiError("InvalidArgument", text);
   }
 
   #patience(

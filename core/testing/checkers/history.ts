@@ -46,6 +46,8 @@ export interface Membership {
 /** A message that somebody sent. */
 export interface Message {
   readonly m: string;
+  /** Its place among all messages of the group, from 0. */
+  readonly number: number;
   readonly life: Life;
   readonly membership: Membership;
   /** Its number among those its life has sent, from 1. */
@@ -67,6 +69,10 @@ export interface Delivery {
   readonly line: DeliverLine;
   readonly index: number;
   readonly membership: Membership;
+  /** The node's life at that time: what is delivered again after a crash belongs to another one. */
+  readonly life: Life;
+  /** The last view that was installed in the membership by then, if any. */
+  readonly lastView: number | undefined;
   /** The view in which the node delivers it; `undefined` where none was written, and when it is `past`. */
   readonly view: number | undefined;
   /** It tells of the past: in the tail of a join, or as a replay, or while the node is no member. */
@@ -129,6 +135,15 @@ export interface NodeHistory {
   /** What has happened since its last view. */
   since: Installation["since"];
   before: number | undefined;
+  /** It has shown since its last crash that it has its memory. */
+  remembers: boolean;
+}
+
+/** A sender's receipt has resolved. */
+export interface Receipt {
+  readonly node: string;
+  readonly m: string;
+  readonly index: number;
 }
 
 /** A line about who leads. */
@@ -152,6 +167,7 @@ export interface GroupHistory {
   /** By number; more than one with the same number contradict each other. */
   readonly views: Map<number, GroupView[]>;
   readonly leadings: Leading[];
+  readonly receipts: Receipt[];
   /** Indices of `send` lines whose message had been sent before. */
   readonly resent: number[];
 }

@@ -13,14 +13,24 @@ import { fifo } from "./fifo.ts";
 import type { History } from "./history.ts";
 import { integrity } from "./integrity.ts";
 import { oneLeaderPerEpoch } from "./leaders.ts";
+import { index } from "./positions.ts";
 import { quorum } from "./quorum.ts";
 import { readHistory } from "./read_history.ts";
 import { stability } from "./stability.ts";
+import { prefix, totalOrder, uniformTotalOrder } from "./total_order.ts";
+import { durability, uniformAgreement } from "./uniform.ts";
 import { viewSynchrony } from "./view_synchrony.ts";
 import { views } from "./views.ts";
 import type { TraceProperty, Violation } from "./violation.ts";
 
-export { type PropertyName, TRACE_PROPERTIES, type TraceProperty, type Violation } from "./violation.ts";
+export {
+  type PropertyName,
+  TOTAL_ORDER_PROPERTIES,
+  type TotalOrderProperty,
+  TRACE_PROPERTIES,
+  type TraceProperty,
+  type Violation,
+} from "./violation.ts";
 
 /** Options of {@link checkTrace}. */
 export interface CheckTraceOptions {
@@ -77,5 +87,17 @@ function check(history: History, property: TraceProperty, options: CheckTraceOpt
       return viewSynchrony(history);
     case "one-leader-per-epoch":
       return oneLeaderPerEpoch(history);
+    case "total-order":
+      return totalOrder(history);
+    case "prefix":
+      return prefix(history);
+    case "index":
+      return index(history);
+    case "uniform-total-order":
+      return uniformTotalOrder(history);
+    case "uniform-agreement":
+      return uniformAgreement(history);
+    case "durability":
+      return durability(history);
   }
 }

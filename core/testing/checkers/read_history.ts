@@ -77,6 +77,7 @@ class GroupReader {
       installations: [],
       views: new Map(),
       leadings: [],
+      receipts: [],
       resent: [],
     };
   }
@@ -107,9 +108,14 @@ class GroupReader {
         if (!line.failed) rise(node);
         return this.#send(node, line, index);
       case "deliver":
-        if (line.replay) rise(node);
+        if (line.replay) {
+          rise(node);
+          node.remembers = true;
+        }
         return this.#deliver(node, line, index);
       case "acked":
+        this.history.receipts.push({ node: line.n, m: line.m, index });
+        return undefined;
       case "election":
       case "lock":
       case "unlock":
@@ -155,6 +161,7 @@ class GroupReader {
         out: undefined,
         since: "start",
         before: undefined,
+        remembers: false,
       };
       this.history.nodes.set(name, node);
     }
@@ -188,7 +195,7 @@ class GroupReader {
     const { since, before } = node;
     const { v, members } = line;
     // A founder comes back with nothing, and with no join: there is nobody to join.
-    if (since === "crash" && v === 1 && members.length === 1) {
+    if (since === "crash" && v === 1 && members.length === 1 && !node.remembers) {
       node.membership = this.#newMembership(node.name, false);
     }
     const { membership } = node;
@@ -242,6 +249,7 @@ class GroupReader {
     const sequence = life.sent.length + 1;
     const message: Message = {
       m,
+      number: messages.size,
       life,
       membership,
       sequence,
@@ -257,13 +265,15 @@ class GroupReader {
   }
 
   #deliver(node: NodeHistory, line: DeliverLine, index: number): Delivery {
-    const { membership, out } = node;
+    const { membership, life, out } = node;
     const replay = line.replay === true;
     const past = out !== undefined || replay || (membership.joined && node.view === undefined);
     const delivery: Delivery = {
       line,
       index,
       membership,
+      life,
+      lastView: membership.lastView,
       view: past ? undefined : node.view,
       past,
       tail: membership.joined && membership.firstView === undefined && out === undefined && !replay,
@@ -289,6 +299,7 @@ function end(node: NodeHistory, ending: Ending): void {
   if (node.out === "leave" || node.out === "evicted") return;
   node.out = ending;
   node.since = ending;
+  node.remembers = false;
   node.life = newLife(node.name);
   node.view = undefined;
   node.stay = undefined;

@@ -1,6 +1,6 @@
 /** What a checker finds. */
 
-/** The properties that can be asked of a node trace. */
+/** The properties that can be asked of any group's node trace; `causal` where the order is causal. */
 export const TRACE_PROPERTIES = [
   "integrity",
   "validity",
@@ -14,12 +14,37 @@ export const TRACE_PROPERTIES = [
   "one-leader-per-epoch",
 ] as const;
 
-/** One property of a node trace. */
-export type TraceProperty = typeof TRACE_PROPERTIES[number];
+/** What total order adds to them. */
+export type TotalOrderProperty =
+  | "total-order"
+  | "prefix"
+  | "index"
+  | "uniform-total-order"
+  | "uniform-agreement"
+  | "durability";
 
-/** A property of a trace, or one that a simulation watches itself. */
+const AGREED: readonly TotalOrderProperty[] = ["total-order", "prefix", "index"];
+const SAFE: readonly TotalOrderProperty[] = [...AGREED, "uniform-total-order", "uniform-agreement"];
+
+/**
+ * The properties that can be asked besides of a totally ordered group's node trace, by the level of delivery: a receipt of a lower
+ * level promises less.
+ */
+export const TOTAL_ORDER_PROPERTIES: Readonly<
+  Record<"agreed" | "safe" | "durable", readonly TotalOrderProperty[]>
+> = { agreed: AGREED, safe: SAFE, durable: [...SAFE, "durability"] };
+
+/** One property of a node trace. */
+export type TraceProperty = typeof TRACE_PROPERTIES[number] | TotalOrderProperty;
+
+/**
+ * A property of a trace, one that a simulation watches itself, or one of a client history: `undecided` when the work allowed was
+ * not enough to say whether it is linearizable.
+ */
 export type PropertyName =
   | TraceProperty
+  | "linearizability"
+  | "undecided"
   | "progress"
   | "lamport"
   | "window"

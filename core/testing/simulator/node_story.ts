@@ -75,7 +75,7 @@ export class NodeStory {
 
   /** Who must have confirmed is a matter of the view: its line comes first, however slow the application is. */
   confirmed(machine: GroupMachine): void {
-    if (machine.viewNumber !== this.#tracedView) return;
+    if (machine.viewNumber !== this.#tracedView || machine.delivery.total !== undefined) return;
     for (; this.#stableTraced < machine.state.own.stable; this.#stableTraced++) {
       const m = this.#names[this.#stableTraced + 1];
       if (m !== undefined) this.#host.trace({ n: this.name, e: "acked", m }); // else not of the application
@@ -137,6 +137,7 @@ export class NodeStory {
       from: message.sender,
       ...(message.position > 0 ? { i: message.position } : {}),
     });
+    if (message.own && message.position > 0) this.#host.trace({ n: this.name, e: "acked", m });
     if (!message.own && message.clock <= message.lamport) {
       this.#host.violation(
         "lamport",
