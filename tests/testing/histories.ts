@@ -1,18 +1,21 @@
 /** Histories for the tests of the checkers: written by hand in a short form, and generated correct ones. */
 import fc from "fast-check";
 import type { DepartureReason, NodeLine, TraceLine } from "../../core/runtime/trace.ts";
-import { checkTrace, TRACE_PROPERTIES } from "../../core/testing/checkers/mod.ts";
+import { checkTrace, TRACE_PROPERTIES, type TraceProperty } from "../../core/testing/checkers/mod.ts";
 
-/** The properties that a trace breaks. */
-export function broken(lines: readonly TraceLine[]): string[] {
-  const violations = checkTrace(lines, { properties: TRACE_PROPERTIES });
+/** The properties that a trace breaks, of those asked for. */
+export function broken(
+  lines: readonly TraceLine[],
+  properties: readonly TraceProperty[] = TRACE_PROPERTIES,
+): string[] {
+  const violations = checkTrace(lines, { properties });
   return [...new Set(violations.map(({ property }) => property))];
 }
 
 /**
  * Reads the short form, one event for each line: `a send m1`, `a fail m1`, `b deliver m1 a`, `b replay m1 a`, `a acked m1`,
  * `b crash`, `b join`, `b leave`, `b evicted 2`, `a view 2 a,b`, `a view 2 a,b c:left,d:slow`, `a epoch 2`, `a epoch 2 b`,
- * `a leader 2`, `end a,b`. A group follows the node: `a@g send m1`.
+ * `a leader 2`, `end a,b`. A group follows the node: `a@g send m1`. A delivery may end in its position: `b deliver m1 a 3`.
  */
 export function history(text: string): TraceLine[] {
   return text.split("\n").map((row) => row.trim()).filter((row) => row !== "").map(toLine);
@@ -23,15 +26,16 @@ function toLine(row: string): TraceLine {
   if (who === "end") return { e: "end", correct: e.split(",") };
   const [n, g] = who.split("@");
   const origin = g === undefined ? { n } : { n, g };
+  const position = third === undefined ? {} : { i: Number(third) };
   switch (e) {
     case "send":
       return { ...origin, e, m: first };
     case "fail":
       return { ...origin, e: "send", m: first, failed: true };
     case "deliver":
-      return { ...origin, e, m: first, from: second };
+      return { ...origin, e, m: first, from: second, ...position };
     case "replay":
-      return { ...origin, e: "deliver", m: first, from: second, replay: true };
+      return { ...origin, e: "deliver", m: first, from: second, ...position, replay: true };
     case "acked":
       return { ...origin, e, m: first };
     case "crash":
