@@ -84,6 +84,8 @@ export const Encoding = {
   bytes: 1,
   /** Not for the application: the leader's word for the total order. Body: u64 first position, then u16 rank, u32 count each. */
   order: 2,
+  /** For the replicated objects, not for the application: see command.ts. */
+  command: 3,
 } as const;
 
 /** One of the encodings. */

@@ -141,7 +141,7 @@ export class PacketReader {
   }
 
   #checkData(): boolean {
-    if (this.flags > Encoding.order || this.a === 0 || this.count > DEPENDENCIES_MAX) return false;
+    if (this.flags > Encoding.command || this.a === 0 || this.count > DEPENDENCIES_MAX) return false;
     if (this.payloadStart > this.bodyEnd) return false;
     if (this.dataFirst === 0) this.dataFirst = this.a;
     else if (this.a !== this.dataLast + 1) return false;

@@ -8,6 +8,7 @@
 import { Encoder } from "cbor-x";
 import { TuttiError } from "../base/errors.ts";
 import { checkCbor } from "./cbor_check.ts";
+import { Command, encodeCommand, readCommand } from "./command.ts";
 import { VALUE_DEPTH_MAX } from "./limits.ts";
 import { Encoding } from "./message.ts";
 
@@ -36,6 +37,7 @@ export interface EncodedValue {
  */
 export function encodeValue(value: unknown): EncodedValue {
   if (value instanceof Uint8Array) return { encoding: Encoding.bytes, bytes: value };
+  if (value instanceof Command) return { encoding: Encoding.command, bytes: encodeCommand(value) };
   const stranger = findStranger(value, 0);
   if (stranger !== "") {
     throw new TuttiError("Unencodable", `Cannot encode the value: it has ${stranger}; send plain data`);
@@ -109,6 +111,7 @@ export const UNDECODABLE: unique symbol = Symbol("undecodable");
  */
 export function decodeValue(encoding: number, packet: Uint8Array, start: number, end: number): unknown {
   if (encoding === Encoding.bytes) return packet.subarray(start, end);
+  if (encoding === Encoding.command) return readCommand(packet, start, end) ?? UNDECODABLE;
   if (encoding !== Encoding.cbor || checkCbor(packet, start, end) !== "") return UNDECODABLE;
   try {
     return codec.decode(packet.subarray(start, end));

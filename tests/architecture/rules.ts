@@ -20,8 +20,20 @@ const CORE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   membership: ["base", "wire", "clock"],
   election: ["base", "wire", "clock"],
   group: ["base", "wire", "clock", "multicast", "order", "membership", "election"],
-  runtime: ["base", "wire", "clock", "multicast", "order", "membership", "election", "group"],
-  testing: ["base", "wire", "clock", "multicast", "order", "membership", "election", "group", "runtime"],
+  replication: ["base", "wire"],
+  runtime: ["base", "wire", "clock", "multicast", "order", "membership", "election", "group", "replication"],
+  testing: [
+    "base",
+    "wire",
+    "clock",
+    "multicast",
+    "order",
+    "membership",
+    "election",
+    "group",
+    "replication",
+    "runtime",
+  ],
 };
 
 /** What transports may import of `core/`: a file, or a folder. */
