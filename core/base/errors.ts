@@ -43,6 +43,8 @@ export type TuttiErrorCode =
   | "CallbackFailed"
   /** What must be on disk cannot be written or read, or is damaged, or belongs to another group. The member stops. */
   | "StoreFailed"
+  /** Another process, or another store of this one, has the same store open. Nothing was read or written. */
+  | "StoreInUse"
   /** A newer process with the same name took this member's place. */
   | "Replaced"
   /** An endpoint cannot be bound because something else listens there. */

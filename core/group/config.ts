@@ -31,6 +31,8 @@ export interface Limits {
    * Default 64 MiB.
    */
   readonly tailBytesMax: number;
+  /** Bytes of log after which a durable member takes a snapshot of its application's state. 64 KiB to 1 GiB. Default 64 MiB. */
+  readonly logBytesMax: number;
 }
 
 /** Times in milliseconds. */
@@ -101,8 +103,6 @@ export interface GroupConfig {
   readonly limits: Limits;
   /** Times. */
   readonly timing: Timing;
-  /** What a former life of this process promised, as it was stored; `undefined` for nothing. */
-  readonly record?: Uint8Array;
   /** Largest packet of the transport, in bytes. */
   readonly packetBytesMax: number;
   /** Seed of the random back-off. */
@@ -123,6 +123,7 @@ export const DEFAULT_LIMITS: Limits = {
   eventsMax: 1024,
   snapshotBytesMax: 256 * 1024 * 1024,
   tailBytesMax: 64 * 1024 * 1024,
+  logBytesMax: 64 * 1024 * 1024,
 };
 
 /** The default times. */
@@ -153,6 +154,7 @@ const LIMIT_BOUNDS: Record<keyof Limits, readonly [number, number]> = {
   eventsMax: [16, 100_000],
   snapshotBytesMax: [1024, 1024 * 1024 * 1024],
   tailBytesMax: [64 * 1024, 1024 * 1024 * 1024],
+  logBytesMax: [64 * 1024, 1024 * 1024 * 1024],
 };
 
 const TIMING_BOUNDS: Record<keyof Timing, readonly [number, number]> = {

@@ -14,7 +14,7 @@ import { Encoding, Kind, readU64 } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import { decodeValue, UNDECODABLE } from "../wire/value.ts";
 import { Message } from "./events.ts";
-import { makeOrder, readOrder } from "./ordering.ts";
+import { makeOrder, readOrder } from "./order_stage.ts";
 import type { GroupState } from "./state.ts";
 
 const NONE: readonly number[] = [];
@@ -89,6 +89,7 @@ export class Delivery {
   /** Delivers a message. @param stream `undefined` for one that came with a state transfer. */
   put(stream: ReceiveStream | undefined, message: Message): void {
     const { clock, outputs, outputStreams, counters } = this.#state;
+    message.replayed = stream !== undefined && message.sequence <= stream.replayedThrough;
     message.clock = message.own ? message.lamport : clock.observe(message.lamport);
     outputs.push(message);
     outputStreams.push(stream);

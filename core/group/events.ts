@@ -34,6 +34,8 @@ export class Message {
   readonly own: boolean;
   /** Its place in the total order: 1, 2, 3 and so on over the whole life of the group. 0 for an order that is not total. */
   position = 0;
+  /** Whether a former run of this process may have delivered it before: it comes from the disk. Only at the level `durable`. */
+  replayed = false;
 
   /** Made by the group only. */
   constructor(
@@ -170,6 +172,7 @@ export interface WarningEvent {
     | "foreign-version"
     | "undecodable"
     | "transfer"
+    | "snapshot"
     | "no-quorum"
     | "stranded"
     | "another-group"

@@ -12,7 +12,7 @@
 import { copyBytes } from "../base/bytes.ts";
 import { TuttiError } from "../base/errors.ts";
 import { type BallotRecord, readRecord } from "../membership/ballot_record.ts";
-import type { Address } from "../base/ids.ts";
+import type { Address, Incarnation } from "../base/ids.ts";
 import type { Proposal } from "../membership/proposal.ts";
 import { type Departure, rankIn } from "../membership/view.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
@@ -22,12 +22,17 @@ import { Admission } from "./admission.ts";
 import { checkConfig, type GroupConfig } from "./config.ts";
 import { Delivery } from "./delivery.ts";
 import { Giving } from "./giving.ts";
+import { Journal } from "./journal.ts";
 import { Membership, nextLife } from "./membership.ts";
-import { orderBytes, Ordering, writeOrder } from "./ordering.ts";
+import { Ordering } from "./ordering.ts";
+import { orderBytes, writeOrder } from "./order_stage.ts";
 import { Reception } from "./reception.ts";
+import { Recovery } from "./recovery.ts";
 import { Repair } from "./repair.ts";
 import { EVERYBODY, EVERYBODY_NOW, GroupState } from "./state.ts";
+import type { Stored, StoreWrite } from "./stored.ts";
 import { Taking } from "./taking.ts";
+import { encodeViewEntry } from "./transfer.ts";
 import { Voter } from "./voter.ts";
 import { Watch } from "./watch.ts";
 
@@ -35,6 +40,8 @@ import { Watch } from "./watch.ts";
 const LINGER_MS = 500;
 /** How long the last member of a group tells those that left before it that they may go, in milliseconds. */
 const LAST_LINGER_MS = 300;
+/** Names the snapshot for the journal among those for state transfers. */
+const JOURNAL = 0;
 
 /** One member of a group. */
 export class GroupMachine {
@@ -67,6 +74,9 @@ export class GroupMachine {
   /** The view for which the members were told that this process is ready; 0 for none. */
   #readyTold = 0;
   #now = 0;
+  /** What must outlive this process, in a durable group. */
+  journal: Journal | undefined = undefined;
+  #recovering = false;
   /** Once this member has left: until when it tells others. */
   #lingerUntil = Infinity;
 
@@ -87,8 +97,11 @@ export class GroupMachine {
       putOff: (address) => this.admission.putOff(address, this.#now),
       gathering: (now) => this.admission.gathering(now),
       arrive: () => {
-        if (state.phase === "joining") this.taking.arrive();
+        if (state.phase !== "joining" || this.#recovering) return;
+        this.journal?.begin(this.taking.taken);
+        this.taking.arrive();
       },
+      note: (proposal) => this.journal?.install(proposal),
       installed: (view, bases) => {
         const before = this.membership.archive?.roster.view.members ?? [];
         this.admission.installed(view, this.#now);
@@ -108,16 +121,56 @@ export class GroupMachine {
     this.taking = new Taking(state, this.delivery, this.membership);
     this.admission = new Admission(state, this.membership, this.taking, this.giving, {
       excluded: () => this.#excluded(undefined, undefined),
-      found: () => this.membership.found(this.#now),
+      found: () => this.#found(),
       voter: () => this.voter,
     });
     this.#reception = new Reception(state, this);
     this.admission.start();
-    // Whoever said that it has placed a message, and forgot it, must not help to decide without it.
-    const forgetful = config.order === "total" && config.level !== "agreed";
-    if (config.record !== undefined && !forgetful) {
-      this.voter = new Voter(state, checkRecord(config.record, config.group));
+    if (this.#isDurable) this.journal = new Journal(state, 0, 0);
+  }
+
+  /**
+   * Takes over what a former run of this process has left on disk. Called before anything else.
+   *
+   * @throws {TuttiError} `StoreFailed` when it is damaged, or another group's
+   */
+  recover(stored: Stored, now: number): void {
+    const { state } = this;
+    const { config } = state;
+    this.#now = now;
+    const last = stored.log.at(-1)?.last ?? stored.snapshot?.through ?? 0;
+    if (stored.record === undefined) {
+      if (last > 0) throw new TuttiError("StoreFailed", "Cannot join: the store has a log, and no record");
+      return;
     }
+    const record = checkRecord(stored.record, config);
+    if (!this.#isDurable) {
+      // Whoever said that it has placed a message, and forgot it, must not help to decide without it.
+      const forgetful = config.order === "total" && config.level !== "agreed";
+      if (!forgetful) this.voter = new Voter(state, record);
+      return;
+    }
+    this.journal = undefined;
+    this.#recovering = true;
+    new Recovery(state, this.delivery, this.membership, this.watch).run(stored, record, now);
+    this.#recovering = false;
+    const bytes = stored.log.reduce((sum, batch) => sum + batch.bytes.length, 0);
+    this.journal = new Journal(state, last, bytes);
+  }
+
+  /** What is to be on disk before anything that was put out leaves; `undefined` for nothing new. */
+  takeWrite(): StoreWrite | undefined {
+    const { state } = this;
+    const { record, stored: snapshot } = state;
+    const batch = this.journal?.take();
+    if (record === undefined && snapshot === undefined && batch === undefined) return undefined;
+    state.record = undefined;
+    state.stored = undefined;
+    return {
+      ...(record === undefined ? {} : { record }),
+      ...(snapshot === undefined ? {} : { snapshot }),
+      ...(batch === undefined ? {} : { log: [batch] }),
+    };
   }
 
   /** Bytes of a message on the wire beyond its payload, dependencies aside. */
@@ -184,12 +237,16 @@ export class GroupMachine {
 
   /** The application's state, as wanted. @param snapshot `undefined` when it keeps none. */
   snapshotTaken(transfer: number, snapshot: Uint8Array | undefined): void {
-    this.giving.snapshotTaken(transfer, snapshot);
+    if (transfer === JOURNAL) this.journal?.snapshotTaken(snapshot);
+    else this.giving.snapshotTaken(transfer, snapshot);
   }
 
   /** The application could not give its state. */
   snapshotFailed(transfer: number, why: string): void {
-    this.giving.snapshotFailed(transfer, why);
+    if (transfer === JOURNAL) {
+      this.journal?.snapshotFailed();
+      this.state.warn("snapshot", `the log cannot be shortened: the snapshot failed: ${why}`);
+    } else this.giving.snapshotFailed(transfer, why);
   }
 
   /** The transport gained or lost the path to somebody. */
@@ -256,6 +313,7 @@ export class GroupMachine {
       if (state.active && this.ordering?.tell() === true) this.#settle(); // what was just delivered here
       if (this.ordering !== undefined) this.#take(state.view.leader.stream, 0);
       this.watch.lead(now);
+      this.#journal();
       next = this.#acknowledge(now);
       next = Math.min(next, this.watch.nextDeadline(now));
     }
@@ -295,6 +353,30 @@ export class GroupMachine {
     const waiting = (this.membership.archive?.proposal.departed.length ?? 0) > 0;
     state.phase = waiting ? "leaving" : "over";
     this.#lingerUntil = this.#now + LAST_LINGER_MS;
+  }
+
+  /** Everything that has come goes into the journal; now and then the application's state replaces what is old of it. */
+  #journal(): void {
+    const { journal, state, delivery } = this;
+    if (journal === undefined) return;
+    journal.note();
+    if (!journal.isLong || state.wedged || state.restoring) return;
+    const { view, streams } = state.view;
+    const bases = streams.map(({ released }) => released);
+    journal.ask({ view, bases, lamport: state.clock.time, position: delivery.order.position });
+    state.tell({ type: "snapshot", transfer: JOURNAL });
+  }
+
+  /** Founds a group, of this member alone. */
+  #found(): void {
+    this.membership.found(this.#now);
+    const view = encodeViewEntry({ view: this.state.view.view, bases: [0], lamport: 0, position: 0 });
+    this.journal?.begin({ snapshot: undefined, entries: [view] });
+  }
+
+  get #isDurable(): boolean {
+    const { order, level } = this.state.config;
+    return order === "total" && level === "durable";
   }
 
   /** What the others wait for, to know the total order. */
@@ -361,7 +443,8 @@ export class GroupMachine {
     state.warn("stranded", `nobody has the rest of view ${view.number} any more: this member starts anew`);
     this.#excluded(undefined, before < 0 ? undefined : cut[before]);
     this.admission.start([...view.members, ...members].map((member) => member.address));
-    if (rank < 0 || state.phase !== "joining") return;
+    // A durable one that starts again finds all that it held on its disk, and votes with that.
+    if (rank < 0 || state.phase !== "joining" || this.#isDurable) return;
     const { group } = state.config;
     this.voter = new Voter(state, {
       group,
@@ -371,6 +454,7 @@ export class GroupMachine {
       rank,
       promised: 0,
       accepted: undefined,
+      returns: 0,
     });
   }
 
@@ -402,7 +486,7 @@ export class GroupMachine {
     this.#openFirst = 0;
     this.#ownPackets = [];
     this.#markedStable = 0;
-    state.begin(nextLife(state.incarnation));
+    state.begin(Math.max(nextLife(state.incarnation), state.config.incarnation) as Incarnation);
     state.phase = "joining";
     this.admission.start(view.members.map(({ address }) => address));
   }
@@ -438,7 +522,7 @@ export class GroupMachine {
 }
 
 /** A record as it was stored; damage, and another group's, are errors, never "nothing" (W15, H67). */
-function checkRecord(bytes: Uint8Array, group: string): BallotRecord {
+function checkRecord(bytes: Uint8Array, { group, name, address }: GroupConfig): BallotRecord {
   const record = readRecord(bytes);
   if (record === undefined) {
     throw new TuttiError(
@@ -450,6 +534,13 @@ function checkRecord(bytes: Uint8Array, group: string): BallotRecord {
     throw new TuttiError(
       "StoreFailed",
       `Cannot join: the store is that of group ${record.group}, not ${group}`,
+    );
+  }
+  const own = record.members[record.rank];
+  if (own.name !== name || own.address !== address) {
+    throw new TuttiError(
+      "StoreFailed",
+      `Cannot join: the store is that of ${own.name} at ${own.address}, not of ${name} at ${address}`,
     );
   }
   return record;

@@ -5,7 +5,7 @@
  */
 import type { Address, Incarnation } from "../base/ids.ts";
 import { type Election, makeElection } from "../election/mod.ts";
-import { encodeRecord } from "../membership/ballot_record.ts";
+import { type BallotRecord, encodeRecord } from "../membership/ballot_record.ts";
 import type { Answer, Proposal } from "../membership/proposal.ts";
 import { type ChangeMessage, type ChangePort, ViewChange } from "../membership/view_change.ts";
 import { type Departure, isSameMember, type Member, rankIn, type View } from "../membership/view.ts";
@@ -28,6 +28,8 @@ const REPEAT_MS = 25;
 /** Longest time after which a proposer repeats itself, in milliseconds. */
 const REPEAT_MS_MAX = 400;
 
+/** Heartbeats of one run of a process in one view: the next run's have higher numbers. */
+const RETURN_BEATS = 2 ** 32;
 /** Fruitless attempts after which a wedged member proposes itself, whoever should. */
 const RETRIES_MAX = 2;
 
@@ -43,6 +45,8 @@ export interface MembershipHost {
   putOff(address: Address): void;
   /** Delivers what came with the state transfer, before the rest of the cut. Only for one that joins. */
   arrive(): void;
+  /** The next view is about to be installed: into the journal, if there is one. */
+  note(proposal: Proposal): void;
   /** A view was installed; streams by rank start behind these sequences. */
   installed(view: View, bases: readonly number[]): void;
   /** This member cannot enter the view that was decided. */
@@ -72,6 +76,10 @@ export class Membership implements ChangePort {
   #giveUpAt = Infinity;
   #repeatAt = Infinity;
   #repeatMs = REPEAT_MS;
+  /** How often this process has come back in the present view. */
+  #returns = 0;
+  /** Having come back, until when this member promises to nobody but the leader. */
+  #standsUntil = -Infinity;
 
   constructor(state: GroupState, delivery: Delivery, repair: Repair, watch: Watch, host: MembershipHost) {
     this.#state = state;
@@ -118,6 +126,31 @@ export class Membership implements ChangePort {
     for (const { stream } of peers) stream.through = stream.handed;
   }
 
+  /** This process is a member of a view once more, as its journal says. @param position What it has delivered. */
+  recover(roster: Roster, position: number, now: number): void {
+    this.#now = now;
+    const { stable } = this.#state.own;
+    this.#delivery.order.begin([], -1, 0, position);
+    this.#enter(roster, roster.peers.map(() => ({ received: stable, delivered: stable })));
+  }
+
+  /**
+   * The whole journal was read: this member is wedged. Its former run may have heard the leader a moment before it ended, and so
+   * this one stands by it as long.
+   */
+  comeBack({ promised, accepted, returns }: BallotRecord, now: number): void {
+    this.#now = now;
+    const { state } = this.change as ViewChange;
+    state.promised = Math.max(promised, 1);
+    state.accepted = accepted;
+    this.#standsUntil = now + this.#state.config.timing.suspectMinMs;
+    this.wedge();
+    this.#giveUpAt = Math.max(this.#giveUpAt, this.#standsUntil);
+    this.#returns = returns + 1;
+    this.#repair.beat = this.#returns * RETURN_BEATS;
+    this.persist();
+  }
+
   /** Stops watching. */
   unobserve(): void {
     this.#state.wedged = false;
@@ -140,6 +173,8 @@ export class Membership implements ChangePort {
     this.#retries = 0;
     this.#giveUpAt = Infinity;
     this.#repeatAt = Infinity;
+    this.#returns = 0;
+    this.#standsUntil = -Infinity;
   }
 
   /** A message of a view change from a member of the present view arrived. */
@@ -165,6 +200,7 @@ export class Membership implements ChangePort {
    */
   mayPromise(peer: Peer): boolean {
     const { view, wedged } = this.#state;
+    if (this.#now < this.#standsUntil) return peer === view.leader;
     return wedged || peer === view.leader || !this.#watch.leaderServes || this.#watch.isLeaseOver(this.#now);
   }
 
@@ -352,6 +388,7 @@ export class Membership implements ChangePort {
       rank: view.rank,
       promised,
       accepted,
+      returns: this.#returns,
     });
   }
 
@@ -368,6 +405,7 @@ export class Membership implements ChangePort {
       return this.#host.excluded(reason, old.rank < 0 ? undefined : proposal.cut[old.rank]);
     }
     this.#host.arrive();
+    this.#host.note(proposal);
     this.#installation.deliverCut(old, proposal.cut);
     this.#laggards.keep(old, proposal);
     const { roster, progress, joined } = this.#installation.next(old, proposal, this.#now);

@@ -116,6 +116,8 @@ export class Repair {
     peer.holdings = heartbeat.holdings;
     if (!state.wedged) {
       peer.stream.learn(last, now);
+      // Who knows less than it did has come back from its disk: it is told again.
+      if (heartbeat.stable < peer.stream.stable) peer.stream.acknowledgementWanted = true;
       peer.stream.settle(heartbeat.stable);
     }
     for (const { rank, received, delivered } of heartbeat.holdings) {

@@ -13,6 +13,7 @@ import type { GroupConfig } from "./config.ts";
 import type { Delivered, GroupOutput, WarningEvent } from "./events.ts";
 import type { Roster } from "./roster.ts";
 import { Counters } from "./stats.ts";
+import type { StoredSnapshot } from "./stored.ts";
 
 /** Destination of a packet for everybody. */
 export const EVERYBODY = "*";
@@ -75,6 +76,8 @@ export class GroupState {
   outputStreams: (ReceiveStream | undefined)[] = [];
   /** What must be on disk before anything is sent; `undefined` when nothing has changed. */
   record: Uint8Array | undefined = undefined;
+  /** A snapshot that is to be on disk likewise. */
+  stored: StoredSnapshot | undefined = undefined;
   /** Why this member cannot go on; `""` while it can. */
   fatal = "";
 

@@ -5,19 +5,17 @@
  * Nothing of it reaches the application before this process is a member. When the giver dies, another one is asked; if its
  * snapshot is the same (it has the same digest), what was received of it is kept.
  */
-import type { Incarnation } from "../base/ids.ts";
+import { concat } from "../base/bytes.ts";
 import type { Proposal } from "../membership/proposal.ts";
 import { type Member, rankIn, type View } from "../membership/view.ts";
 import { encodeControl } from "../wire/control.ts";
-import { LAMPORT_JUMP_MAX, MESSAGE_HEADER_BYTES } from "../wire/limits.ts";
 import { Kind, readU64 } from "../wire/message.ts";
-import { PacketReader } from "../wire/packet_reader.ts";
-import { PacketWriter } from "../wire/packet_writer.ts";
+import type { PacketReader } from "../wire/packet_reader.ts";
 import { readNext } from "./change_messages.ts";
 import type { Delivery } from "./delivery.ts";
-import type { Message } from "./events.ts";
 import type { Membership } from "./membership.ts";
 import type { GroupState } from "./state.ts";
+import { Tail } from "./tail.ts";
 import {
   ANSWER_BYTES_MAX,
   ANSWER_BYTES_MIN,
@@ -25,8 +23,6 @@ import {
   ChunkFlag,
   digestOf,
   ENTRY_FIXED_BYTES,
-  EntryKind,
-  readViewEntry,
 } from "./transfer.ts";
 
 /** First time after which a PULL that was not answered is repeated, in milliseconds; doubled each time. */
@@ -46,20 +42,11 @@ const ABORT_MS_MAX = 2000;
 /** How soon more is asked for when everything there is was received, in milliseconds. */
 const IDLE_MS = 20;
 
-/** A message of the tail. */
-interface TailMessage {
-  readonly sender: Member;
-  readonly packet: Uint8Array;
-  /** Its place in the total order; 0 where there is none. */
-  readonly position: number;
-}
-
 /** Pulls state, and holds cuts. */
 export class Taking {
   readonly #state: GroupState;
   readonly #delivery: Delivery;
   readonly #membership: Membership;
-  readonly #reader = new PacketReader();
   /** The newest view known, to be joined. */
   #known: View | undefined = undefined;
   #giver: Member | undefined = undefined;
@@ -88,14 +75,7 @@ export class Taking {
   #filled = 0;
   #digest = "";
   #pending: Uint8Array = new Uint8Array(0);
-  #tail: TailMessage[] = [];
-  #tailBytes = 0;
-  /** The view that the tail has reached, and what it covers of each of its members. */
-  #view: View | undefined = undefined;
-  #bases: number[] = [];
-  #lamport = 0;
-  /** Position in the total order that snapshot and tail cover. */
-  #position = 0;
+  #tail: Tail;
   /** The cut to hold. */
   #cut: { readonly ballot: number; readonly proposal: Proposal; readonly proposer: Member } | undefined =
     undefined;
@@ -105,6 +85,7 @@ export class Taking {
   constructor(state: GroupState, delivery: Delivery, membership: Membership) {
     this.#state = state;
     this.#delivery = delivery;
+    this.#tail = new Tail(state);
     this.#membership = membership;
   }
 
@@ -117,7 +98,7 @@ export class Taking {
   get ready(): number {
     // What is left is one answer away: the rest comes while the view changes.
     const left = this.#total - this.#offset;
-    return this.#ready && left <= this.#wanted && this.#view !== undefined ? this.#view.number : 0;
+    return this.#ready && left <= this.#wanted ? this.#tail.view?.number ?? 0 : 0;
   }
 
   /** A member has said what the present view is. */
@@ -263,19 +244,14 @@ export class Taking {
     return this.#pullAt;
   }
 
+  /** What came, to be stored: the snapshot, and entries. */
+  get taken(): { readonly snapshot: Uint8Array | undefined; readonly entries: readonly Uint8Array[] } {
+    return { snapshot: this.#stateful ? this.#snapshot : undefined, entries: this.#tail.entries };
+  }
+
   /** Delivers what came: the snapshot and the tail. */
   arrive(): void {
-    const state = this.#state;
-    state.restoring = true;
-    state.tell({ type: "restore", snapshot: this.#stateful ? this.#snapshot : undefined });
-    // What this process sends from now on is later than all that is in its state.
-    if (this.#lamport <= state.clock.time + LAMPORT_JUMP_MAX) state.clock.observe(this.#lamport);
-    for (const { sender, packet, position } of this.#tail) {
-      const message = this.#message(sender, packet);
-      if (message === undefined) continue;
-      message.position = position;
-      this.#delivery.put(undefined, message);
-    }
+    this.#tail.deliver(this.#delivery, this.#stateful ? this.#snapshot : undefined);
     this.reset();
   }
 
@@ -322,10 +298,7 @@ export class Taking {
     this.#final = false;
     this.#stateful = false;
     this.#pending = new Uint8Array(0);
-    this.#tail = [];
-    this.#tailBytes = 0;
-    this.#view = undefined;
-    this.#bases = [];
+    this.#tail = new Tail(this.#state);
     this.#confirmedBallot = 0;
   }
 
@@ -379,59 +352,20 @@ export class Taking {
         return this.#another(now);
       }
     }
-    this.#pending = joined(this.#pending, rest);
+    this.#pending = this.#pending.length === 0 ? rest : concat([this.#pending, rest]);
     let start = 0;
     const view = new DataView(this.#pending.buffer, this.#pending.byteOffset, this.#pending.byteLength);
     while (this.#pending.length - start >= ENTRY_FIXED_BYTES) {
       const end = start + ENTRY_FIXED_BYTES + view.getUint32(start + 4);
       if (end > this.#pending.length) break;
       const body = this.#pending.slice(start + ENTRY_FIXED_BYTES, end);
-      if (!this.#takeEntry(view.getUint8(start), view.getUint16(start + 2), body)) {
+      if (!this.#tail.take(view.getUint8(start), view.getUint16(start + 2), body)) {
         this.#state.counters.malformed++;
         return this.#another(now);
       }
       start = end;
     }
     this.#pending = this.#pending.slice(start);
-  }
-
-  #takeEntry(kind: number, rank: number, body: Uint8Array): boolean {
-    if (kind === EntryKind.view) {
-      const entry = readViewEntry(body);
-      if (entry === undefined) return false;
-      this.#view = entry.view;
-      this.#bases = [...entry.bases];
-      this.#lamport = entry.lamport;
-      this.#position = entry.position;
-      return true;
-    }
-    const sender = this.#view?.members[rank];
-    if (kind !== EntryKind.message || sender === undefined || body.length < MESSAGE_HEADER_BYTES) {
-      return false;
-    }
-    const sequence = readU64(new DataView(body.buffer, body.byteOffset), 8);
-    // In total order the leader's ORDERs, between its messages, are not part of the tail.
-    const total = this.#state.config.order === "total";
-    if (total ? sequence <= this.#bases[rank] : sequence !== this.#bases[rank] + 1) return false;
-    if (total) this.#position++;
-    this.#bases[rank] = sequence;
-    this.#tail.push({ sender, packet: this.#packet(sender, body), position: this.#position });
-    this.#tailBytes += body.length;
-    return this.#tailBytes <= 2 * this.#state.config.limits.tailBytesMax;
-  }
-
-  /** One message as a packet of its own, to be read like any other. */
-  #packet(sender: Member, message: Uint8Array): Uint8Array {
-    const writer = new PacketWriter({ ...this.#state.identity, incarnation: sender.incarnation }, 0);
-    writer.copy(message);
-    return writer.take().slice();
-  }
-
-  #message(sender: Member, packet: Uint8Array): Message | undefined {
-    if (this.#reader.open(packet) !== "" || !this.#reader.next() || this.#reader.kind !== Kind.data) {
-      return undefined;
-    }
-    return this.#delivery.message(sender, sender.incarnation as Incarnation, this.#reader, false);
   }
 
   /** Looks whether the cut, or the view that was decided, can be taken now. */
@@ -442,15 +376,16 @@ export class Taking {
     const before = target.number - 1;
     if (state.roster?.number !== before) {
       // The tail must have come to its end in that view: what is missing of the cut is then held by others.
-      if (this.#view?.number !== before || this.#offset < this.#total || !this.#final) return;
+      const { view, bases, position } = this.#tail;
+      if (view?.number !== before || this.#offset < this.#total || !this.#final) return;
       if (state.roster !== undefined) this.#membership.unobserve();
       this.#confirmedBallot = 0;
-      this.#membership.observe(this.#view, this.#bases, this.#position, now);
+      this.#membership.observe(view, bases, position, now);
       this.#membership.fetch(target);
     }
     // What the giver has delivered is in the cut if it has answered. If not, it may be on its way out, with messages that
     // nobody else ever delivers: then this process needs the state of another one. Each proposal has a cut of its own.
-    if (this.#bases.some((base, rank) => base > target.cut[rank]) || !this.#isKept(target)) {
+    if (this.#tail.bases.some((base, rank) => base > target.cut[rank]) || !this.#isKept(target)) {
       return this.#another(now);
     }
     if (!this.#membership.holds(target.cut)) {
@@ -492,12 +427,4 @@ export class Taking {
     this.#pullAt = 0;
     if (this.#state.roster !== undefined) this.#membership.unobserve();
   }
-}
-
-function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
-  if (b.length === 0) return a;
-  const bytes = new Uint8Array(a.length + b.length);
-  bytes.set(a);
-  bytes.set(b, a.length);
-  return bytes;
 }

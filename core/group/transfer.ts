@@ -43,7 +43,18 @@ export const ChunkFlag = {
 } as const;
 
 /** Kinds of entries. */
-export const EntryKind = { message: 1, view: 2 } as const;
+export const EntryKind = {
+  /** A message that was delivered. */
+  message: 1,
+  /** A view, and what was delivered before it. */
+  view: 2,
+  /** Only on disk: a packet of a stream. */
+  packet: 3,
+  /** Only on disk: the proposal of a view that was installed. */
+  install: 4,
+  /** Only on disk: the application's snapshot. */
+  snapshot: 5,
+} as const;
 
 /** A view in the tail, and what had been delivered of each of its members when it began (or when the tail begins). */
 export interface ViewEntry {

@@ -23,11 +23,13 @@ export interface BallotRecord {
   readonly promised: number;
   /** What was accepted for the next view, if anything. */
   readonly accepted: { readonly ballot: number; readonly proposal: Proposal } | undefined;
+  /** How often its process has come back in this view. */
+  readonly returns: number;
 }
 
 /** Encodes a record. */
 export function encodeRecord(record: BallotRecord): Uint8Array {
-  const { group, lineage, number, members, rank, promised, accepted } = record;
+  const { group, lineage, number, members, rank, promised, accepted, returns } = record;
   return encodeControl({
     group,
     lineage,
@@ -35,6 +37,7 @@ export function encodeRecord(record: BallotRecord): Uint8Array {
     members: memberMaps(members),
     rank,
     promised,
+    returns,
     ...(accepted === undefined ? {} : { ballot: accepted.ballot, proposal: proposalMap(accepted.proposal) }),
   });
 }
@@ -43,17 +46,20 @@ export function encodeRecord(record: BallotRecord): Uint8Array {
 export function readRecord(bytes: Uint8Array): BallotRecord | undefined {
   const map = parseControlBytes(bytes);
   if (map === undefined) return undefined;
-  const { group, lineage, number, rank, promised, ballot } = map;
+  const { group, lineage, number, rank, promised, ballot, returns } = map;
   const members = readMembers(map.members);
   if (
     !isName(group, GROUP_BYTES_MAX) || !isCount(lineage) || lineage === 0 || !isCount(number) || number === 0
   ) {
     return undefined;
   }
-  if (members === undefined || !isCount(rank) || rank >= members.length || !isCount(promised)) {
+  if (
+    members === undefined || !isCount(rank) || rank >= members.length || !isCount(promised) ||
+    !isCount(returns)
+  ) {
     return undefined;
   }
-  const common = { group, lineage, number, members, rank, promised };
+  const common = { group, lineage, number, members, rank, promised, returns };
   if (ballot === undefined && map.proposal === undefined) return { ...common, accepted: undefined };
   const proposal = isMap(map.proposal) ? readProposal(map.proposal, members.length) : undefined;
   if (!isCount(ballot) || ballot === 0 || proposal?.number !== number + 1) return undefined;

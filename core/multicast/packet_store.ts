@@ -84,6 +84,12 @@ export class PacketStore {
       : undefined;
   }
 
+  /** The last sequence of the packet that carries `sequence`; 0 if none does. */
+  lastOf(sequence: number): number {
+    const index = this.#after(sequence) - 1;
+    return index >= this.#head && this.#entries[index].last >= sequence ? this.#entries[index].last : 0;
+  }
+
   /** First sequence held that is above `sequence`, 0 for none. */
   nextHeld(sequence: number): number {
     const index = this.#after(sequence);

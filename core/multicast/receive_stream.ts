@@ -53,6 +53,10 @@ export class ReceiveStream {
   lastMessage: number;
   /** Everything up to here was taken by the application. */
   delivered: number;
+  /** Everything up to here is in the journal, if there is one. */
+  logged: number;
+  /** Up to here, messages may have been delivered by a former run of this process. */
+  replayedThrough = 0;
   /** Everything up to here was delivered by all, as the origin (or everybody else) says. */
   stable: number;
   /** The highest sequence known to exist. */
@@ -106,6 +110,7 @@ export class ReceiveStream {
     this.released = base - 1;
     this.lastMessage = base - 1;
     this.delivered = base - 1;
+    this.logged = base - 1;
     this.acknowledgedDelivered = base - 1;
     this.stable = base - 1;
     this.known = base - 1;
@@ -128,6 +133,26 @@ export class ReceiveStream {
     this.unacknowledged += last - this.received;
     this.received = this.extent(last);
     return "next";
+  }
+
+  /** Takes a packet from the own disk: it was judged before. */
+  recover(first: number, last: number, packet: Uint8Array): void {
+    this.store.add(first, last, this.#pool?.copy(packet) ?? copyBytes(packet));
+    if (last > this.known) this.known = last;
+    if (first <= this.received + 1 && last > this.received) this.received = this.extent(last);
+    this.logged = this.received;
+    this.replayedThrough = this.received;
+  }
+
+  /** This member has delivered everything up to a sequence. */
+  resume(released: number): void {
+    this.handed = released;
+    this.released = released;
+    this.lastMessage = released;
+    this.delivered = released;
+    if (this.received < released) this.received = released;
+    if (this.known < released) this.known = released;
+    this.logged = this.received;
   }
 
   /** Whether everything up to `last` was received before. */

@@ -23,8 +23,10 @@ export const OutcomeCode = {
   stale: 6,
   /** Its session has too much outstanding. Not applied now; it may be when it comes again. */
   busy: 7,
-  /** The member that was asked cannot serve now. Not applied; it may be when it comes again. */
+  /** The member that was asked cannot serve now: another one may. */
   away: 8,
+  /** The member that was asked wants to see that its answers arrive: ask again, with the token that it gives. */
+  prove: 9,
 } as const;
 
 /** One of the codes. */
@@ -39,6 +41,7 @@ const ERROR_CODES: readonly TuttiErrorCode[] = [
   "SessionExpired",
   "SessionExpired",
   "WindowFull",
+  "NotPrimary",
   "NotPrimary",
 ];
 

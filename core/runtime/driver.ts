@@ -12,6 +12,7 @@ import type { Address } from "../base/ids.ts";
 import type { GroupOutput } from "../group/events.ts";
 import { EVERYBODY, EVERYBODY_NOW } from "../group/state.ts";
 import type { GroupMachine } from "../group/machine.ts";
+import type { StoreWrite } from "../group/stored.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import type { Environment } from "./environment.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
@@ -22,12 +23,21 @@ export interface DriverSink {
   outputs(outputs: GroupOutput[], streams: (ReceiveStream | undefined)[]): void;
   /** The stable sequence, or anything else that waiting sends depend on, may have changed. */
   progress(): void;
-  /** Puts a record on disk; calls back once it is there, or with what went wrong. Left out: there is no disk. */
-  persist?(record: Uint8Array, done: (error?: unknown) => void): void;
+  /** Puts something on disk; calls back once it is there, or with what went wrong. Left out: there is no disk. */
+  persist?(write: StoreWrite, done: (error?: unknown) => void): void;
   /** This member has left: what was put out before is on its way. */
   left(): void;
   /** The machine cannot go on. Called once. */
   failed(error: TuttiError): void;
+}
+
+/** What a machine has put out. */
+interface Outgoing {
+  readonly reaches: readonly { readonly address: Address; readonly wanted: boolean }[];
+  readonly packets: Uint8Array[];
+  readonly destinations: string[];
+  readonly outputs: GroupOutput[];
+  readonly outputStreams: (ReceiveStream | undefined)[];
 }
 
 /** Runs one machine over one transport. */
@@ -41,10 +51,8 @@ export class Driver implements TransportHandler {
   /** Multicast packets that the transport had no room for. */
   #backlog: Uint8Array[] = [];
   #turnDue = false;
-  /** Whether a record is on its way to the disk. */
-  #saving = false;
-  /** The newest record, if it is not on its way. */
-  #unsaved: Uint8Array | undefined = undefined;
+  /** What leaves once what is on its way to the disk is there; `undefined` when nothing is. */
+  #held: Outgoing | undefined = undefined;
   #cancelTimer: (() => void) | undefined = undefined;
   #timerAt = Infinity;
   #stopped = false;
@@ -117,13 +125,10 @@ export class Driver implements TransportHandler {
     this.#turnDue = false;
     if (this.#stopped) return;
     this.#guard(() => {
-      let next = this.#machine.flush(this.#environment.now());
-      this.#persist();
-      if (!this.#saving) this.#transmit();
+      const next = this.#machine.flush(this.#environment.now());
       this.#sink.progress();
-      if (this.deadlines.next < next) next = this.deadlines.next;
-      this.#arm(next);
-      if (!this.#saving) this.#deliver();
+      this.#arm(Math.min(next, this.deadlines.next));
+      if (this.#held === undefined) this.#putOut();
     });
     if (this.#machine.state.phase === "over") this.#sink.left();
     if (this.#machine.state.fatal !== "") {
@@ -132,47 +137,52 @@ export class Driver implements TransportHandler {
     }
   }
 
-  /** What was promised is on disk before anybody, the application included, hears of it. */
-  #persist(): void {
-    const { state } = this.#machine;
-    const { record } = state;
-    state.record = undefined;
-    if (record === undefined || this.#sink.persist === undefined) return;
-    this.#unsaved = record;
-    if (!this.#saving) this.#save();
-  }
-
-  /** One record after the other, and only the newest of those that wait: an older one must never be the last to be there. */
-  #save(): void {
-    const record = this.#unsaved;
-    if (record === undefined || this.#stopped) return;
-    this.#unsaved = undefined;
-    this.#saving = true;
-    this.#sink.persist?.(record, (error) => {
-      this.#saving = false;
+  /**
+   * Lets go what the machine has put out, once everything that it follows from is on disk: promises, and in a durable group all that
+   * was received and sent. What is put out while something is on its way waits for the next write; so one sync serves many messages.
+   */
+  #putOut(): void {
+    const write = this.#machine.takeWrite();
+    if (write === undefined && this.#isIdle) return;
+    const outgoing = this.#collect();
+    if (write === undefined || this.#sink.persist === undefined) return this.#release(outgoing);
+    this.#held = outgoing;
+    this.#sink.persist(write, (error) => {
+      this.#held = undefined;
       if (error !== undefined) {
         const text = `Cannot go on: the store failed: ${String(error)}; mend it and join again`;
         return this.#fail(new TuttiError("StoreFailed", text, { cause: error }));
       }
-      this.#save();
-      if (!this.#saving) this.wake();
+      if (this.#stopped) return;
+      this.#guard(() => this.#release(outgoing));
+      this.wake();
     });
   }
 
-  #transmit(): void {
+  /** Whether the machine has put out nothing. */
+  get #isIdle(): boolean {
+    const { outputs, packets, reaches } = this.#machine.state;
+    return outputs.length === 0 && packets.length === 0 && reaches.length === 0;
+  }
+
+  /** Takes what the machine has put out. */
+  #collect(): Outgoing {
     const { state } = this.#machine;
-    if (state.reaches.length > 0) {
-      const { reaches } = state;
-      state.reaches = [];
-      for (const { address, wanted } of reaches) {
-        if (wanted) this.#transport.connect(address);
-        else this.#transport.disconnect(address);
-      }
-    }
-    if (state.packets.length === 0) return;
-    const { packets, destinations } = state;
+    const { reaches, packets, destinations, outputs, outputStreams } = state;
+    state.reaches = [];
     state.packets = [];
     state.destinations = [];
+    state.outputs = [];
+    state.outputStreams = [];
+    state.fetched();
+    return { reaches, packets, destinations, outputs, outputStreams };
+  }
+
+  #release({ reaches, packets, destinations, outputs, outputStreams }: Outgoing): void {
+    for (const { address, wanted } of reaches) {
+      if (wanted) this.#transport.connect(address);
+      else this.#transport.disconnect(address);
+    }
     for (let index = 0; index < packets.length; index++) {
       const destination = destinations[index];
       // A unicast that finds no room or no path is lost like any packet: what it said is said again.
@@ -180,6 +190,7 @@ export class Driver implements TransportHandler {
       else if (destination === EVERYBODY_NOW) this.#multicastNow(packets[index]);
       else this.#transport.unicast(destination as Address, packets[index]);
     }
+    if (outputs.length > 0) this.#sink.outputs(outputs, outputStreams);
   }
 
   /** What is out of date by the time there is room is not worth keeping. */
@@ -189,16 +200,6 @@ export class Driver implements TransportHandler {
 
   #multicast(packet: Uint8Array): void {
     if (this.#backlog.length > 0 || this.#transport.multicast(packet) === "full") this.#backlog.push(packet);
-  }
-
-  #deliver(): void {
-    const { state } = this.#machine;
-    if (state.outputs.length === 0) return;
-    const { outputs, outputStreams } = state;
-    state.outputs = [];
-    state.outputStreams = [];
-    state.fetched();
-    this.#sink.outputs(outputs, outputStreams);
   }
 
   /** Keeps one timer: brought forward when something is due earlier, left alone otherwise. */

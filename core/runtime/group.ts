@@ -30,7 +30,7 @@ import {
 import type { Receipt } from "./receipt.ts";
 import { Sender } from "./sender.ts";
 import type { GroupStats } from "./stats.ts";
-import type { Store } from "./store.ts";
+import type { Store, Stored, StoreWrite } from "./store.ts";
 import { guardTrace } from "./guard.ts";
 import type { TraceLine } from "./trace.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
@@ -78,6 +78,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     config: GroupConfig,
     options: JoinOptions,
     environment: Environment,
+    stored: Stored | undefined,
     connect: (handler: TransportHandler) => void,
   ) {
     this.name = config.name;
@@ -90,6 +91,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       ? undefined
       : guardTrace(options.trace, (error) => this.#fail(error));
     this.#machine = new GroupMachine(config);
+    if (stored !== undefined) this.#machine.recover(stored, environment.now());
     this.#inbox = new Inbox(this.#inboxOwner(), options.onMessages, options.onEvent, config.limits.eventsMax);
     this.#driver = new Driver(this.#machine, options.transport, environment, this.#driverSink());
     this.#sender = new Sender({
@@ -400,15 +402,15 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
         this.#inbox.outputs(outputs, streams);
       },
       progress: () => this.#progress(),
-      ...(this.#store === undefined ? {} : { persist: (record, done) => this.#persist(record, done) }),
+      ...(this.#store === undefined ? {} : { persist: (write, done) => this.#persist(write, done) }),
       left: () => this.#left(),
       failed: (error) => this.#fail(error),
     };
   }
 
-  #persist(record: Uint8Array, done: (error?: unknown) => void): void {
+  #persist(write: StoreWrite, done: (error?: unknown) => void): void {
     try {
-      const result = this.#store?.write({ record });
+      const result = this.#store?.write(write);
       if (typeof result?.then === "function") {
         Promise.resolve(result).then(() => done(), (error) => done(error ?? "unknown"));
       } else done();

@@ -63,7 +63,7 @@ export async function join(options: JoinOptions): Promise<Group> {
     stranger: (peer) => driver?.stranger?.(peer),
   });
   try {
-    const record = (await loaded(options.store))?.record;
+    const stored = await loaded(options.store);
     const seeds = [...new Set(peers)].filter((peer) => peer !== address);
     const { packetBytesMax } = transport.traits;
     const memberCount = Math.max(MEMBERS_LEAST, seeds.length + 1);
@@ -89,11 +89,10 @@ export async function join(options: JoinOptions): Promise<Group> {
       level,
       limits: { ...limits, messageBytesMax: Math.min(limits.messageBytesMax, roomBytes) },
       timing,
-      ...(record === undefined ? {} : { record }),
       packetBytesMax,
       seed: newIncarnation(),
     };
-    const group = new Group(config, options, environment, (handler) => driver = handler);
+    const group = new Group(config, options, environment, stored, (handler) => driver = handler);
     invariant(driver !== undefined, "the driver was not connected");
     return group;
   } catch (error) {

@@ -93,11 +93,12 @@ export const deliveryCases: readonly NamedCase[] = [
     await complete(bench, a, [b, c], count);
     b.packets.length = 0;
     c.packets.length = 0;
+    // Another sender's number: where packets may be lost, some of the first burst may still be on their way.
     for (let index = 0; index < count; index++) {
-      await accepted(bench, a, () => a.unicast(b.address, numbered(0, index)));
+      await accepted(bench, a, () => a.unicast(b.address, numbered(1, index)));
     }
     await complete(bench, a, [b], count);
-    check(c.packets.length === 0, "a unicast burst reached another member");
+    check(!c.packets.some((packet) => senderOf(packet) === 1), "a unicast burst reached another member");
   }],
   ["the handler is never called from within multicast or unicast", async (bench) => {
     const [a, b] = await bench.mesh(2);

@@ -11,6 +11,7 @@ import { GroupMachine } from "../../group/machine.ts";
 import type { ReceiveStream } from "../../multicast/receive_stream.ts";
 import { Driver, type DriverSink } from "../../runtime/driver.ts";
 import type { Environment } from "../../runtime/environment.ts";
+import { memoryStore, type Store, type Stored, type StoreWrite } from "../../runtime/store.ts";
 import type { Transport } from "../../runtime/transport.ts";
 import type { View } from "../../membership/view.ts";
 import { encodeValue } from "../../wire/value.ts";
@@ -97,7 +98,7 @@ export class SimulatedNode {
   machine: GroupMachine | undefined = undefined;
 
   /** What its disk holds. */
-  #disk: Uint8Array | undefined = undefined;
+  #disk: Store = memoryStore();
   readonly #host: NodeHost;
   readonly #options: NodeOptions;
   #driver: Driver | undefined = undefined;
@@ -143,9 +144,10 @@ export class SimulatedNode {
         : { seeds: seeds.filter((address) => address !== this.address), expect: 0 }),
       incarnation: this.#options.incarnation(this.life) as Incarnation,
     };
-    const record = this.#disk === undefined ? {} : { record: this.#disk };
-    const machine = new GroupMachine({ ...config, ...record, seed: config.seed + this.life });
+    const machine = new GroupMachine({ ...config, seed: config.seed + this.life });
     this.#options.plant?.(machine);
+    const stored = this.#disk.load() as Stored | undefined;
+    if (stored !== undefined) machine.recover(stored, this.#host.now() * this.#options.clockRate);
     const transport = this.#filtered(this.#host.transport(this.address));
     const driver = new Driver(machine, transport, this.#environment(this.life), this.#sink(this.life));
     this.machine = machine;
@@ -336,8 +338,7 @@ export class SimulatedNode {
       },
       progress: () => this.#progress(),
       ...(this.#options.diskMs === undefined ? {} : {
-        persist: (record: Uint8Array, done: () => void) =>
-          this.#save(record, done, this.#options.diskMs ?? 0),
+        persist: (write: StoreWrite, done: () => void) => this.#save(write, done, this.#options.diskMs ?? 0),
       }),
       left: () => {
         if (this.life !== life || !this.up) return;
@@ -352,9 +353,9 @@ export class SimulatedNode {
   }
 
   /** Saves after some time; a crash before that leaves what was there. */
-  #save(record: Uint8Array, done: () => void, diskMs: number): void {
+  #save(write: StoreWrite, done: () => void, diskMs: number): void {
     const save = (): void => {
-      this.#disk = record;
+      void this.#disk.write(write);
       done();
     };
     if (diskMs === 0) save();

@@ -13,7 +13,7 @@ import { Random } from "../../base/random.ts";
 import { isChangeQuorum, type Member } from "../../membership/view.ts";
 import { FLAG_RELAYED, Kind } from "../../wire/message.ts";
 import { PACKET_HEADER_BYTES } from "../../wire/limits.ts";
-import { TRACE_PROPERTIES } from "../checkers/mod.ts";
+import { TOTAL_ORDER_PROPERTIES, TRACE_PROPERTIES, type TraceProperty } from "../checkers/mod.ts";
 import { Cluster } from "./cluster.ts";
 import type { Mutation } from "./mutations.ts";
 import type { SimulatedNode } from "./node.ts";
@@ -75,11 +75,12 @@ function runWith(
   // A group that is gone for good may be founded anew by those that are left: what comes then is another group.
   const lost = foundings.length > 1 || (!settled && run.isLost());
   // Of a group that has lost its quorum nobody can ask that it goes on; what it did must be right all the same.
-  const safety = TRACE_PROPERTIES.filter((property) =>
-    property !== "validity" && property !== "agreement" && (property !== "causal" || plan.order !== "fifo")
+  const properties = propertiesOf(plan);
+  const safety = properties.filter((property) =>
+    property !== "validity" && property !== "agreement" && property !== "durability"
   );
   const violations = [
-    ...cluster.check(lost ? safety : undefined, foundings[1]),
+    ...cluster.check(lost ? safety : properties, foundings[1]),
     ...(settled ? cluster.checkStates() : []),
   ];
   if (!settled && !lost) {
@@ -103,6 +104,14 @@ function runWith(
     violations,
     trace: () => `${cluster.format()}${JSON.stringify({ e: "end", correct: correct() })}\n`,
   };
+}
+
+/** What is promised. In total order a receipt means that a message has its place, and not that all have it. */
+function propertiesOf({ order, level }: Plan): TraceProperty[] {
+  const common = TRACE_PROPERTIES.filter((property) =>
+    property === "causal" ? order !== "fifo" : property !== "stability" || order !== "total"
+  );
+  return order === "total" ? [...common, ...TOTAL_ORDER_PROPERTIES[level]] : common;
 }
 
 /** One run: shape, load and faults are drawn from a seed. */

@@ -1,0 +1,94 @@
+/**
+ * The tail of a state: the messages that were delivered behind a snapshot, with the views between them, and what all of that
+ * covers. As it comes in a state transfer, or from this member's own disk.
+ */
+import type { Incarnation } from "../base/ids.ts";
+import type { Member, View } from "../membership/view.ts";
+import { LAMPORT_JUMP_MAX, MESSAGE_HEADER_BYTES } from "../wire/limits.ts";
+import { Kind, readU64 } from "../wire/message.ts";
+import { PacketReader } from "../wire/packet_reader.ts";
+import { PacketWriter } from "../wire/packet_writer.ts";
+import type { Delivery } from "./delivery.ts";
+import type { GroupState } from "./state.ts";
+import { encodeEntry, EntryKind, readViewEntry } from "./transfer.ts";
+
+/** A message of the tail. */
+interface TailMessage {
+  readonly sender: Member;
+  readonly packet: Uint8Array;
+  /** Its place in the total order; 0 where there is none. */
+  readonly position: number;
+}
+
+/** Collects a tail. */
+export class Tail {
+  /** The view that it has reached. */
+  view: View | undefined = undefined;
+  /** What it covers of each member of that view. */
+  bases: number[] = [];
+  /** Position in the total order that it covers. */
+  position = 0;
+  /** The entries as they came, where they are to be stored. */
+  readonly entries: Uint8Array[] = [];
+  readonly #state: GroupState;
+  readonly #reader = new PacketReader();
+  readonly #messages: TailMessage[] = [];
+  #lamport = 0;
+  #bytes = 0;
+
+  constructor(state: GroupState) {
+    this.#state = state;
+  }
+
+  /** Takes an entry. @returns Whether it makes sense here. */
+  take(kind: number, rank: number, body: Uint8Array): boolean {
+    if (this.#state.config.level === "durable") this.entries.push(encodeEntry(kind, rank, body));
+    if (kind === EntryKind.view) return this.#takeView(body);
+    const sender = this.view?.members[rank];
+    if (kind !== EntryKind.message || sender === undefined || body.length < MESSAGE_HEADER_BYTES) {
+      return false;
+    }
+    const sequence = readU64(new DataView(body.buffer, body.byteOffset), 8);
+    // In total order the leader's ORDERs, between its messages, are not part of the tail.
+    const total = this.#state.config.order === "total";
+    if (total ? sequence <= this.bases[rank] : sequence !== this.bases[rank] + 1) return false;
+    if (total) this.position++;
+    this.bases[rank] = sequence;
+    this.#messages.push({ sender, packet: this.#packet(sender, body), position: this.position });
+    this.#bytes += body.length;
+    return this.#bytes <= 2 * this.#state.config.limits.tailBytesMax;
+  }
+
+  /** Gives the application everything: the snapshot, then the messages. @param snapshot `undefined` if there is none. */
+  deliver(delivery: Delivery, snapshot: Uint8Array | undefined): void {
+    const state = this.#state;
+    state.restoring = true;
+    state.tell({ type: "restore", snapshot });
+    // What this process sends from now on is later than all that is in its state.
+    if (this.#lamport <= state.clock.time + LAMPORT_JUMP_MAX) state.clock.observe(this.#lamport);
+    for (const { sender, packet, position } of this.#messages) {
+      const reader = this.#reader;
+      if (reader.open(packet) !== "" || !reader.next() || reader.kind !== Kind.data) continue;
+      const message = delivery.message(sender, sender.incarnation as Incarnation, reader, false);
+      message.position = position;
+      delivery.put(undefined, message);
+    }
+  }
+
+  #takeView(body: Uint8Array): boolean {
+    const entry = readViewEntry(body);
+    if (entry === undefined) return false;
+    this.view = entry.view;
+    this.bases = [...entry.bases];
+    this.#lamport = entry.lamport;
+    this.position = entry.position;
+    return true;
+  }
+
+  /** One message as a packet of its own, to be read like any other. */
+  #packet(sender: Member, message: Uint8Array): Uint8Array {
+    const writer = new PacketWriter({ ...this.#state.identity, incarnation: sender.incarnation }, 0);
+    writer.copy(message);
+    return writer.take().slice();
+  }
+}
