@@ -6,6 +6,7 @@
  * the agreement on the next view, so a group survives the crash of a majority as long as one member lives. With the
  * delivery level `durable` the log is written as well, and the whole group may stop at once.
  */
+import { copyBytes } from "../base/bytes.ts";
 import type { LogBatch, Stored, StoredSnapshot, StoreWrite } from "../group/stored.ts";
 
 export type { LogBatch, Stored, StoredSnapshot, StoreWrite };
@@ -15,7 +16,8 @@ export interface Store {
   /**
    * Reads everything. Called once, before anything is written.
    *
-   * @returns `undefined` if nothing was ever written. What is damaged must be an error, never "nothing" (W15).
+   * @returns `undefined` if nothing was ever written. What is damaged must be an error, never "nothing" (W15). The bytes are the
+   *   caller's.
    */
   load(): Stored | undefined | PromiseLike<Stored | undefined>;
   /**
@@ -23,7 +25,7 @@ export interface Store {
    * after the other: the next one when this one is done. After an error nothing more is written: nobody can know what is on
    * disk (Rebello et al. 2020, "Can applications recover from fsync failures?").
    *
-   * @param write Its bytes must not be kept without copying.
+   * @param write Its bytes may be changed as soon as the call has returned: what is needed longer must be copied.
    */
   write(write: StoreWrite): void | PromiseLike<void>;
   /** Lets it go. Nothing is called afterwards. */
@@ -49,15 +51,18 @@ export function memoryStore(): Store {
   return {
     load: () => {
       if (record === undefined && snapshot === undefined && log.length === 0) return undefined;
-      const copies = log.map((batch) => ({ ...batch, bytes: batch.bytes.slice() }));
-      return { record: record?.slice(), snapshot, log: copies };
+      return {
+        record: record === undefined ? undefined : copyBytes(record),
+        snapshot: snapshot === undefined ? undefined : { ...snapshot, bytes: copyBytes(snapshot.bytes) },
+        log: log.map((batch) => ({ ...batch, bytes: copyBytes(batch.bytes) })),
+      };
     },
     write: (write) => {
-      if (write.record !== undefined) record = write.record.slice();
-      for (const batch of write.log ?? []) log.push({ ...batch, bytes: batch.bytes.slice() });
+      if (write.record !== undefined) record = copyBytes(write.record);
+      for (const batch of write.log ?? []) log.push({ ...batch, bytes: copyBytes(batch.bytes) });
       if (write.snapshot === undefined) return;
       const { through, bytes } = write.snapshot;
-      snapshot = { through, bytes: bytes.slice() };
+      snapshot = { through, bytes: copyBytes(bytes) };
       log = log.filter(({ last }) => last > through);
     },
   };

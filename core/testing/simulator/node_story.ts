@@ -117,7 +117,8 @@ export class NodeStory {
   /** The state that this life starts from. */
   restore(snapshot: Uint8Array | undefined): void {
     this.#host.trace({ n: this.name, e: "join" });
-    this.#known = new Set(JSON.parse(new TextDecoder().decode(snapshot)) as string[]);
+    const known = snapshot === undefined ? [] : JSON.parse(new TextDecoder().decode(snapshot)) as string[];
+    this.#known = new Set(known);
     this.#delivered.clear();
   }
 
@@ -136,8 +137,11 @@ export class NodeStory {
       m,
       from: message.sender,
       ...(message.position > 0 ? { i: message.position } : {}),
+      ...(message.replayed ? { replay: true } : {}),
     });
-    if (message.own && message.position > 0) this.#host.trace({ n: this.name, e: "acked", m });
+    if (message.own && message.position > 0 && !message.replayed) {
+      this.#host.trace({ n: this.name, e: "acked", m });
+    }
     if (!message.own && message.clock <= message.lamport) {
       this.#host.violation(
         "lamport",

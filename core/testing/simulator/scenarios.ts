@@ -1,6 +1,6 @@
 /** What the simulator can run, each by name. */
 import { runReliable } from "./reliable.ts";
-import { runTotal, runViews } from "./views.ts";
+import { runDurable, runTotal, runViews } from "./views.ts";
 import { MULTICAST_MUTATIONS, type Mutation } from "./mutations.ts";
 import type { Scenario } from "./scenario.ts";
 import { VIEW_MUTATIONS } from "./view_mutations.ts";
@@ -26,6 +26,11 @@ export const SCENARIOS: readonly Scenario[] = [
     name: "lamport",
     about: "the same in total order, by Lamport time",
     run: runTotal("lamport"),
+  },
+  {
+    name: "durable",
+    about: "the same on disk, by both engines: the whole group may stop at once",
+    run: runDurable,
   },
 ];
 

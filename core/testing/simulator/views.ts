@@ -59,15 +59,23 @@ export function runViews(seed: number, mutation?: Mutation): ScenarioResult {
 
 /** Runs one seed in total order. */
 export function runTotal(engine: EngineName): (seed: number, mutation?: Mutation) => ScenarioResult {
-  return (seed, mutation) => runWith(engine, seed, mutation);
+  return (seed, mutation) => runWith({ engine, durable: false }, seed, mutation);
 }
 
-function runWith(
-  engine: EngineName | undefined,
-  seed: number,
-  mutation: Mutation | undefined,
-): ScenarioResult {
-  const run = new ViewsRun(seed, engine, mutation);
+/** Runs one seed in total order, on disk; the whole group may stop at once. */
+export function runDurable(seed: number, mutation?: Mutation): ScenarioResult {
+  const engine = seed % 2 === 0 ? "sequencer" : "lamport";
+  return runWith({ engine, durable: true }, seed, mutation);
+}
+
+/** What a run is to be in total order. */
+interface Total {
+  readonly engine: EngineName;
+  readonly durable: boolean;
+}
+
+function runWith(total: Total | undefined, seed: number, mutation: Mutation | undefined): ScenarioResult {
+  const run = new ViewsRun(seed, total, mutation);
   const { cluster, plan } = run;
   const settled = cluster.guard(() => run.run()) ?? false;
   const { trace } = cluster;
@@ -122,10 +130,12 @@ class ViewsRun {
   /** Decides about traps; a source of its own, so that what else a seed means does not depend on packets. */
   readonly #traps: Random;
   readonly #phase: { calm: boolean } = { calm: false };
+  /** Whether a group was ever founded. */
+  #exists = false;
   /** A node that is killed at its next message of a view change or repair. */
   #doomed: SimulatedNode | undefined = undefined;
 
-  constructor(seed: number, engine: EngineName | undefined, mutation: Mutation | undefined) {
+  constructor(seed: number, total: Total | undefined, mutation: Mutation | undefined) {
     const random = new Random(seed * 2 + 0x20001);
     const levels = new Random(seed * 2 + 0x40001);
     this.#random = random;
@@ -135,9 +145,9 @@ class ViewsRun {
     this.plan = {
       size,
       founders: random.chance(0.5) ? size : random.int(1, size),
-      order: engine !== undefined ? "total" : random.chance(0.5) ? "causal" : "fifo",
-      engine: engine ?? "sequencer",
-      level: levels.pick(["agreed", "safe", "safe"] as const),
+      order: total !== undefined ? "total" : random.chance(0.5) ? "causal" : "fifo",
+      engine: total?.engine ?? "sequencer",
+      level: total?.durable === true ? "durable" : levels.pick(["agreed", "safe", "safe"] as const),
       election: random.pick(["senior", "bully", "ring"] as const),
       faultMs: large ? 8000 : random.int(6000, 20_000),
       messagesEach: large ? 5 : random.int(5, 60),
@@ -145,7 +155,7 @@ class ViewsRun {
       trapRate: random.chance(0.5) ? random.pick([0.002, 0.01, 0.05]) : 0,
       fetchLossRate: random.chance(0.3) ? random.between(0.3, 0.9) : 0,
       stateBytes: random.pick([0, 0, 1000, 200_000]),
-      disks: random.chance(0.3),
+      disks: random.chance(0.3) || total?.durable === true,
     };
     const rates = Array.from({ length: size }, () => random.between(0.9, 1.1));
     const disks = random.pick([0, 0, 1, 20]);
@@ -160,6 +170,7 @@ class ViewsRun {
       level: this.plan.level,
       election: this.plan.election,
       limits: {
+        ...(levels.chance(0.5) ? { logBytesMax: 65_536 } : {}),
         windowMessages: random.pick([4, 16, 64, 16_384]),
         windowBytes: random.pick([64 * 1024, 8 * 1024 * 1024]),
         bundleBytes: random.pick([1200, 65_536]),
@@ -203,6 +214,7 @@ class ViewsRun {
     }
     this.#scheduleLoad();
     for (let count = 0; count < plan.faultCount; count++) this.#scheduleFault();
+    if (plan.level === "durable" && this.#random.chance(0.6)) this.#scheduleBlackout();
     cluster.run(plan.faultMs);
     this.#phase.calm = true;
     cluster.network.calm();
@@ -354,6 +366,16 @@ class ViewsRun {
     }
   }
 
+  /** All stop at once, and come back one after the other. */
+  #scheduleBlackout(): void {
+    const time = this.#random.between(0.2, 0.9) * this.plan.faultMs;
+    for (const node of this.cluster.nodes) {
+      const late = this.#random.chance(0.5) ? 0 : this.#random.between(0, 5);
+      this.#later(time + late, () => node.crash());
+      this.#later(time + this.#random.between(10, 4000), () => this.#revive(node));
+    }
+  }
+
   /** What a node sends reaches one other only; then it dies, and that other one while it is wanted. */
   #scheduleOnlyHolder(
     sender: SimulatedNode,
@@ -434,6 +456,7 @@ class ViewsRun {
   #mayLose(node: SimulatedNode): boolean {
     const { nodes } = this.cluster;
     if (!node.up) return false;
+    if (this.plan.level === "durable") return true; // it comes back with all that it knew
     const views = nodes.flatMap(({ view }) => view === undefined ? [] : [view]);
     const newest = Math.max(0, ...views.map(({ number }) => number));
     // Before there is a group, or while only its founder is in it, a crash could end it, or have it founded twice.
@@ -454,7 +477,10 @@ class ViewsRun {
     if (node.up) return;
     const { nodes } = this.cluster;
     // A founder that has lost its memory must not found another group.
-    const exists = nodes.some(({ view }) => view !== undefined);
+    this.#exists ||= this.cluster.trace.some(({ e }) => e === "view");
+    const exists = this.plan.level === "durable"
+      ? this.#exists
+      : nodes.some(({ view }) => view !== undefined);
     node.start(exists && this.plan.founders < nodes.length ? nodes.map(({ address }) => address) : undefined);
   }
 }
