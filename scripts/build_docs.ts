@@ -1,4 +1,4 @@
-/** Builds the documentation site into `site/`: the API of the four exports, the README and `docs/`. A warning fails it. */
+/** Builds the documentation site into `site/`: the API of the exports, the README and `docs/`. A warning fails it. */
 import { rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -1,5 +1,5 @@
 /**
- * Builds the npm package: the modules behind the four exports, type-checked against Node's types and with the types
+ * Builds the npm package: the modules behind the exports, type-checked against Node's types and with the types
  * stripped, into `dist/`. Nothing is bundled, so a stack trace and a reader find the same files as in the sources.
  *
  * It emits plain type stripping (no source maps needed) and refuses to emit anything when a type is wrong.

@@ -36,14 +36,18 @@ const CORE_ROOMS: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** What transports may import of `core/`: a file, or a folder. */
-const TRANSPORT_PORT: readonly string[] = ["core/runtime/transport.ts", "core/base/"];
+/** What the adapters of each kind may import of `core/` besides themselves: a file, or a folder. */
+const PORTS: Readonly<Record<string, readonly string[]>> = {
+  transport: ["core/runtime/transport.ts", "core/base/"],
+  storage: ["core/runtime/store.ts", "core/base/"],
+};
 
 /** Packages and runtime modules that a folder may import. Everything else may import none. */
 const PACKAGES: readonly (readonly [folder: string, packages: RegExp])[] = [
   ["core/wire/", /^cbor-x$/],
   ["core/group/", /^@noble\/hashes\/sha2\.js$/],
   ["transports/zeromq/", /^(zeromq|node:[a-z_/]+)$/],
+  ["storage/sqlite/", /^node:[a-z_/]+$/],
 ];
 
 /** What makes a machine depend on the world: time, chance, the runtime. */
@@ -116,7 +120,7 @@ export function violations(sources: Sources): string[] {
 }
 
 function inLibrary(path: string): boolean {
-  return path === "mod.ts" || path.startsWith("core/") || path.startsWith("transports/");
+  return path === "mod.ts" || /^(core|transports|storage)\//.test(path);
 }
 
 function importsOf(path: string, tree: ts.SourceFile): Import[] {
@@ -160,12 +164,11 @@ function importFault(path: string, target: string): string {
     if (room === "testing" && target.startsWith("transports/memory/")) return "";
     return `core/${room} may import only ${["itself", ...allowed.map((name) => `core/${name}`)].join(", ")}`;
   }
-  const transport = /^transports\/[^/]+\//.exec(path)?.[0];
-  if (transport === undefined || target.startsWith(transport)) return "";
-  if (TRANSPORT_PORT.some((port) => target === port || (port.endsWith("/") && target.startsWith(port)))) {
-    return "";
-  }
-  return `a transport may import only itself, ${TRANSPORT_PORT.join(" and ")}`;
+  const [adapter, kind] = /^(transport|storage)s?\/[^/]+\//.exec(path) ?? [];
+  if (adapter === undefined || target.startsWith(adapter)) return "";
+  const ports = PORTS[kind];
+  if (ports.some((port) => target === port || (port.endsWith("/") && target.startsWith(port)))) return "";
+  return `a ${kind} may import only itself, ${ports.join(" and ")}`;
 }
 
 function packageFault(path: string, specifier: string): string {

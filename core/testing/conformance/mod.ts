@@ -1,6 +1,6 @@
 /**
  * The conformance suites, written without a test runner, for the adapters of this project and for anyone's own: what
- * every adapter must do, and what a group must do over it.
+ * every adapter must do, what a group must do over it, and what every store must do.
  *
  * @example
  * ```ts ignore
@@ -17,5 +17,7 @@
 export type { ConformanceCase, GroupHarness, HarnessMember, TransportHarness } from "./types.ts";
 export { transportConformance } from "./cases.ts";
 export { groupConformance } from "./group.ts";
+export { storeConformance, type StoreHarness, type StorePlace } from "./store.ts";
 export type { SendStatus, Transport, TransportHandler, TransportTraits } from "../../runtime/transport.ts";
 export type { Address } from "../../base/ids.ts";
+export type { LogBatch, Store, Stored, StoredSnapshot, StoreWrite } from "../../runtime/store.ts";
