@@ -213,6 +213,8 @@ export interface RestorePoint {
   readonly type: "restore";
   /** What the snapshot of another member was; `undefined` when its application keeps none. */
   readonly snapshot: Uint8Array | undefined;
+  /** Whether it comes from the own disk. */
+  readonly own: boolean;
 }
 
 /** What a machine puts out in the order of delivery, but for messages. */

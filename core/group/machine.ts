@@ -150,11 +150,13 @@ export class GroupMachine {
       if (!forgetful) this.voter = new Voter(state, record);
       return;
     }
+    const bytes = stored.log.reduce((sum, batch) => sum + batch.bytes.length, 0);
+    this.journal = new Journal(state, last, bytes);
+    if (record.over) return;
     this.journal = undefined;
     this.#recovering = true;
     new Recovery(state, this.delivery, this.membership, this.watch).run(stored, record, now);
     this.#recovering = false;
-    const bytes = stored.log.reduce((sum, batch) => sum + batch.bytes.length, 0);
     this.journal = new Journal(state, last, bytes);
   }
 
@@ -443,7 +445,6 @@ export class GroupMachine {
     state.warn("stranded", `nobody has the rest of view ${view.number} any more: this member starts anew`);
     this.#excluded(undefined, before < 0 ? undefined : cut[before]);
     this.admission.start([...view.members, ...members].map((member) => member.address));
-    // A durable one that starts again finds all that it held on its disk, and votes with that.
     if (rank < 0 || state.phase !== "joining" || this.#isDurable) return;
     const { group } = state.config;
     this.voter = new Voter(state, {
@@ -455,6 +456,7 @@ export class GroupMachine {
       promised: 0,
       accepted: undefined,
       returns: 0,
+      over: false,
     });
   }
 
@@ -464,6 +466,7 @@ export class GroupMachine {
     const { view } = state.view;
     this.#settle();
     const ownLast = state.own.last;
+    if (this.journal !== undefined) this.membership.persist(true);
     this.membership.reset();
     this.giving.reset();
     this.taking.reset();

@@ -377,8 +377,9 @@ export class Membership implements ChangePort {
   }
 
   /** @inheritdoc */
-  persist(): void {
+  persist(over: boolean = false): void {
     const { config, view } = this.#state;
+    if (view.self === undefined) return;
     const { promised, accepted } = this.change?.state ?? { promised: 0, accepted: undefined };
     this.#state.record = encodeRecord({
       group: config.group,
@@ -389,6 +390,7 @@ export class Membership implements ChangePort {
       promised,
       accepted,
       returns: this.#returns,
+      over,
     });
   }
 

@@ -67,6 +67,11 @@ export class Recovery {
         `the log ends in view ${state.roster?.number}, and the record is of view ${record.number}`,
       );
     }
+    for (const stream of state.roster.streams) {
+      stream.through = Infinity;
+      if (stream !== state.loopback) this.#delivery.handHeld(stream);
+    }
+    this.#delivery.order.review();
     this.#membership.comeBack(record, now);
     this.#quiet();
   }
@@ -83,7 +88,7 @@ export class Recovery {
     }
     const { view, bases, position } = tail;
     if (view === undefined) throw damaged("the snapshot is of no view");
-    tail.deliver(this.#delivery, app);
+    tail.deliver(this.#delivery, app, true);
     if (view.members.some((member) => isSameMember(member, this.#state.member))) {
       this.#enter(view, bases, position, packets);
     } else this.#membership.observe(view, bases, position, this.#now);
@@ -111,6 +116,7 @@ export class Recovery {
     state.own.last = bases[roster.rank];
     state.own.stable = firsts[roster.rank] - 1;
     this.#membership.recover(roster, position, this.#now);
+    this.#hold();
   }
 
   #packet(rank: number, packet: Uint8Array): void {
@@ -121,10 +127,7 @@ export class Recovery {
     const time = this.#timeOf(packet);
     if (time > clock.time) clock.observe(time);
     if (stream !== loopback || view.self === undefined) {
-      stream.recover(dataFirst, dataLast, packet);
-      this.#delivery.handHeld(stream);
-      this.#delivery.order.review();
-      return;
+      return stream.recover(dataFirst, dataLast, packet);
     }
     own.store.add(dataFirst, dataLast, copyBytes(packet));
     if (dataLast <= stream.received) return;
@@ -142,6 +145,14 @@ export class Recovery {
     if (this.#state.roster?.number !== proposal.number) {
       throw damaged(`messages of view ${view.number} are missing`);
     }
+    this.#hold();
+  }
+
+  /** What came behind the cut of a view is in the log too: nothing is handed on before that is known. */
+  #hold(): void {
+    for (const stream of this.#state.view.streams) {
+      if (stream !== this.#state.loopback) stream.through = stream.handed;
+    }
   }
 
   #open(packet: Uint8Array): PacketReader {
@@ -157,7 +168,7 @@ export class Recovery {
     return time;
   }
 
-  /** Others know all this; and of events the application learns with the next view. */
+  /** Others know all this; and of events the application needs to know only in which view it is. */
   #quiet(): void {
     const state = this.#state;
     state.packets = [];
@@ -172,6 +183,8 @@ export class Recovery {
       state.outputs.push(output);
       state.outputStreams.push(streams[index]);
     });
+    const { view } = state.view;
+    state.tell({ type: "view", view, joined: view.members, departed: [] });
   }
 }
 

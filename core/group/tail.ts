@@ -59,11 +59,11 @@ export class Tail {
     return this.#bytes <= 2 * this.#state.config.limits.tailBytesMax;
   }
 
-  /** Gives the application everything: the snapshot, then the messages. @param snapshot `undefined` if there is none. */
-  deliver(delivery: Delivery, snapshot: Uint8Array | undefined): void {
+  /** Gives the application everything: the snapshot, then the messages. @param own Whether it comes from the own disk. */
+  deliver(delivery: Delivery, snapshot: Uint8Array | undefined, own: boolean): void {
     const state = this.#state;
     state.restoring = true;
-    state.tell({ type: "restore", snapshot });
+    state.tell({ type: "restore", snapshot, own });
     // What this process sends from now on is later than all that is in its state.
     if (this.#lamport <= state.clock.time + LAMPORT_JUMP_MAX) state.clock.observe(this.#lamport);
     for (const { sender, packet, position } of this.#messages) {

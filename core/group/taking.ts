@@ -251,7 +251,7 @@ export class Taking {
 
   /** Delivers what came: the snapshot and the tail. */
   arrive(): void {
-    this.#tail.deliver(this.#delivery, this.#stateful ? this.#snapshot : undefined);
+    this.#tail.deliver(this.#delivery, this.#stateful ? this.#snapshot : undefined, false);
     this.reset();
   }
 

@@ -25,11 +25,13 @@ export interface BallotRecord {
   readonly accepted: { readonly ballot: number; readonly proposal: Proposal } | undefined;
   /** How often its process has come back in this view. */
   readonly returns: number;
+  /** Whether its part is over: it left, or was evicted. Such a record stands for nothing but the group's name. */
+  readonly over: boolean;
 }
 
 /** Encodes a record. */
 export function encodeRecord(record: BallotRecord): Uint8Array {
-  const { group, lineage, number, members, rank, promised, accepted, returns } = record;
+  const { group, lineage, number, members, rank, promised, accepted, returns, over } = record;
   return encodeControl({
     group,
     lineage,
@@ -38,6 +40,7 @@ export function encodeRecord(record: BallotRecord): Uint8Array {
     rank,
     promised,
     returns,
+    over,
     ...(accepted === undefined ? {} : { ballot: accepted.ballot, proposal: proposalMap(accepted.proposal) }),
   });
 }
@@ -46,7 +49,7 @@ export function encodeRecord(record: BallotRecord): Uint8Array {
 export function readRecord(bytes: Uint8Array): BallotRecord | undefined {
   const map = parseControlBytes(bytes);
   if (map === undefined) return undefined;
-  const { group, lineage, number, rank, promised, ballot, returns } = map;
+  const { group, lineage, number, rank, promised, ballot, returns, over } = map;
   const members = readMembers(map.members);
   if (
     !isName(group, GROUP_BYTES_MAX) || !isCount(lineage) || lineage === 0 || !isCount(number) || number === 0
@@ -55,11 +58,12 @@ export function readRecord(bytes: Uint8Array): BallotRecord | undefined {
   }
   if (
     members === undefined || !isCount(rank) || rank >= members.length || !isCount(promised) ||
-    !isCount(returns)
+    !isCount(returns) ||
+    typeof over !== "boolean"
   ) {
     return undefined;
   }
-  const common = { group, lineage, number, members, rank, promised, returns };
+  const common = { group, lineage, number, members, rank, promised, returns, over };
   if (ballot === undefined && map.proposal === undefined) return { ...common, accepted: undefined };
   const proposal = isMap(map.proposal) ? readProposal(map.proposal, members.length) : undefined;
   if (!isCount(ballot) || ballot === 0 || proposal?.number !== number + 1) return undefined;

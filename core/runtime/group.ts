@@ -356,8 +356,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
         });
       },
       snapshot: (transfer) => this.#snapshot(transfer),
-      restore: (snapshot) => {
-        this.#trace?.({ n: this.name, e: "join" });
+      restore: ({ snapshot, own }) => {
+        if (!own) this.#trace?.({ n: this.name, e: "join" });
         if (snapshot !== undefined) return this.#state?.restore(snapshot);
       },
       restored: () => {
@@ -422,7 +422,9 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   /** An own message was delivered in its place: the receipt is told. */
   #lookAtMessage(message: Message): void {
     const { incarnation } = this.#machine.state;
-    if (!message.own || message.position === 0 || message.incarnation !== incarnation) return;
+    if (!message.own || message.position === 0 || message.replayed || message.incarnation !== incarnation) {
+      return;
+    }
     const { position, sequence } = message;
     this.#sender.placed(sequence, position, this.#deliveredView);
     this.#trace?.({ n: this.name, e: "acked", m: message.id });
@@ -505,8 +507,9 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   }
 
   #traceDelivery(message: Message): void {
-    const { id: m, sender: from, position } = message;
-    this.#trace?.({ n: this.name, e: "deliver", m, from, ...(position > 0 ? { i: position } : {}) });
+    const { id: m, sender: from, position, replayed } = message;
+    const place = position > 0 ? { i: position } : {};
+    this.#trace?.({ n: this.name, e: "deliver", m, from, ...place, ...(replayed ? { replay: true } : {}) });
   }
 }
 

@@ -10,7 +10,7 @@
  * their place: that of an application without a state, and that of one that has not begun to iterate and missed no message
  * so far. So a group can grow while its members still wait for it to be complete.
  */
-import type { ControlEvent, GroupEvent, GroupOutput, Message } from "../group/events.ts";
+import type { ControlEvent, GroupEvent, GroupOutput, Message, RestorePoint } from "../group/events.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { UNDECODABLE } from "../wire/value.ts";
 
@@ -35,7 +35,7 @@ export interface InboxOwner {
   /** The application's state is wanted for a member that joins. */
   snapshot(transfer: number): void;
   /** The application's state is to be replaced. */
-  restore(snapshot: Uint8Array | undefined): void | PromiseLike<void>;
+  restore(point: RestorePoint): void | PromiseLike<void>;
   /** The application has taken over the state. */
   restored(): void;
   /** Some messages were taken: acknowledgements may be due. */
@@ -108,7 +108,7 @@ export class Inbox {
         continue;
       } else if (output.type === "restore" && !this.#started && !this.#busy && this.#messageCount === 0) {
         // Nobody has asked for anything yet, so only events could come before it, and they may wait for long.
-        this.#restore(output.snapshot);
+        this.#restore(output);
         continue;
       } else if (isDroppable(output)) {
         if (this.#droppableCount + this.#events.length >= this.#eventsMax) {
@@ -175,7 +175,7 @@ export class Inbox {
           // What it still works on belongs to the state before.
           if (this.#current.length > 0) return;
           this.#drop();
-          this.#restore(output.snapshot);
+          this.#restore(output);
           break;
         default:
           if (!this.#handEvent(output)) return;
@@ -183,8 +183,8 @@ export class Inbox {
     }
   }
 
-  #restore(snapshot: Uint8Array | undefined): void {
-    this.#call("restore", () => this.#owner.restore(snapshot), () => this.#owner.restored());
+  #restore(point: RestorePoint): void {
+    this.#call("restore", () => this.#owner.restore(point), () => this.#owner.restored());
   }
 
   /** Whether a snapshot that is asked for now depends on what the application has yet to take. */

@@ -412,7 +412,7 @@ export class SimulatedNode {
         );
         break;
       case "restore":
-        this.#story.restore(output.snapshot);
+        this.#story.restore(output.snapshot, output.own);
         machine.restored();
         break;
       default:

@@ -115,8 +115,8 @@ export class NodeStory {
   }
 
   /** The state that this life starts from. */
-  restore(snapshot: Uint8Array | undefined): void {
-    this.#host.trace({ n: this.name, e: "join" });
+  restore(snapshot: Uint8Array | undefined, own: boolean): void {
+    if (!own) this.#host.trace({ n: this.name, e: "join" });
     const known = snapshot === undefined ? [] : JSON.parse(new TextDecoder().decode(snapshot)) as string[];
     this.#known = new Set(known);
     this.#delivered.clear();

@@ -84,9 +84,7 @@ function runWith(total: Total | undefined, seed: number, mutation: Mutation | un
   const lost = foundings.length > 1 || (!settled && run.isLost());
   // Of a group that has lost its quorum nobody can ask that it goes on; what it did must be right all the same.
   const properties = propertiesOf(plan);
-  const safety = properties.filter((property) =>
-    property !== "validity" && property !== "agreement" && property !== "durability"
-  );
+  const safety = properties.filter((property) => !AT_THE_END.includes(property));
   const violations = [
     ...cluster.check(lost ? safety : properties, foundings[1]),
     ...(settled ? cluster.checkStates() : []),
@@ -114,10 +112,16 @@ function runWith(total: Total | undefined, seed: number, mutation: Mutation | un
   };
 }
 
+/** What is promised to those that are there at the end: if the group goes on. */
+const AT_THE_END: readonly TraceProperty[] = ["validity", "agreement", "durability", "uniform-agreement"];
+
 /** What is promised. In total order a receipt means that a message has its place, and not that all have it. */
 function propertiesOf({ order, level }: Plan): TraceProperty[] {
   const common = TRACE_PROPERTIES.filter((property) =>
-    property === "causal" ? order !== "fifo" : property !== "stability" || order !== "total"
+    property === "causal"
+      // What only those that crash have delivered as agreed can have influenced others.
+      ? order === "causal" || (order === "total" && level !== "agreed")
+      : property !== "stability" || order !== "total"
   );
   return order === "total" ? [...common, ...TOTAL_ORDER_PROPERTIES[level]] : common;
 }
