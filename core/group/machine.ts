@@ -455,6 +455,7 @@ export class GroupMachine {
       rank,
       promised: 0,
       accepted: undefined,
+      holds: [],
       returns: 0,
       over: false,
     });

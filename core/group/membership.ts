@@ -389,6 +389,7 @@ export class Membership implements ChangePort {
       rank: view.rank,
       promised,
       accepted,
+      holds: this.#holds ?? [],
       returns: this.#returns,
       over,
     });

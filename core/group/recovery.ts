@@ -68,7 +68,8 @@ export class Recovery {
       );
     }
     for (const stream of state.roster.streams) {
-      stream.through = Infinity;
+      // What came behind its answer, if it gave one, need not be in the cut.
+      stream.through = record.holds[stream.rank] ?? Infinity;
       if (stream !== state.loopback) this.#delivery.handHeld(stream);
     }
     this.#delivery.order.review();

@@ -3,7 +3,7 @@
  * process that comes back with it votes for its former life, and so cannot contradict it; it joins as a new life all the same.
  */
 import { GROUP_BYTES_MAX, isName } from "../base/ids.ts";
-import { encodeControl, isCount, isMap, parseControlBytes } from "../wire/control.ts";
+import { encodeControl, isCount, isCounts, isMap, parseControlBytes } from "../wire/control.ts";
 import { memberMaps, type Proposal, proposalMap, readMembers, readProposal } from "./proposal.ts";
 import type { Member } from "./view.ts";
 
@@ -23,6 +23,8 @@ export interface BallotRecord {
   readonly promised: number;
   /** What was accepted for the next view, if anything. */
   readonly accepted: { readonly ballot: number; readonly proposal: Proposal } | undefined;
+  /** What it answered that it holds, by rank: the same ever after. Empty while it has promised nothing. */
+  readonly holds: readonly number[];
   /** How often its process has come back in this view. */
   readonly returns: number;
   /** Whether its part is over: it left, or was evicted. Such a record stands for nothing but the group's name. */
@@ -31,7 +33,7 @@ export interface BallotRecord {
 
 /** Encodes a record. */
 export function encodeRecord(record: BallotRecord): Uint8Array {
-  const { group, lineage, number, members, rank, promised, accepted, returns, over } = record;
+  const { group, lineage, number, members, rank, promised, accepted, holds, returns, over } = record;
   return encodeControl({
     group,
     lineage,
@@ -39,6 +41,7 @@ export function encodeRecord(record: BallotRecord): Uint8Array {
     members: memberMaps(members),
     rank,
     promised,
+    holds: [...holds],
     returns,
     over,
     ...(accepted === undefined ? {} : { ballot: accepted.ballot, proposal: proposalMap(accepted.proposal) }),
@@ -49,7 +52,7 @@ export function encodeRecord(record: BallotRecord): Uint8Array {
 export function readRecord(bytes: Uint8Array): BallotRecord | undefined {
   const map = parseControlBytes(bytes);
   if (map === undefined) return undefined;
-  const { group, lineage, number, rank, promised, ballot, returns, over } = map;
+  const { group, lineage, number, rank, promised, ballot, holds, returns, over } = map;
   const members = readMembers(map.members);
   if (
     !isName(group, GROUP_BYTES_MAX) || !isCount(lineage) || lineage === 0 || !isCount(number) || number === 0
@@ -63,7 +66,8 @@ export function readRecord(bytes: Uint8Array): BallotRecord | undefined {
   ) {
     return undefined;
   }
-  const common = { group, lineage, number, members, rank, promised, returns, over };
+  if (!Array.isArray(holds) || (holds.length > 0 && !isCounts(holds, members.length))) return undefined;
+  const common = { group, lineage, number, members, rank, promised, holds, returns, over };
   if (ballot === undefined && map.proposal === undefined) return { ...common, accepted: undefined };
   const proposal = isMap(map.proposal) ? readProposal(map.proposal, members.length) : undefined;
   if (!isCount(ballot) || ballot === 0 || proposal?.number !== number + 1) return undefined;

@@ -87,8 +87,11 @@ class GroupReader {
     if (line.e === "end") return undefined;
     const node = this.#nodeOf(line.n);
     switch (line.e) {
-      case "crash":
       case "leave":
+        // The last member of a durable group takes the group with it, and comes back as after a crash.
+        end(node, node.view?.members.length === 1 ? "crash" : line.e);
+        return undefined;
+      case "crash":
       case "evicted":
         end(node, line.e);
         return undefined;
