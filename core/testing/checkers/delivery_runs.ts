@@ -70,6 +70,26 @@ export function runsOf(history: History, group: GroupHistory): Run[] {
 }
 
 /**
+ * Where a node came back from a crash with its memory, its order is also that of all its lives one after the other, what it
+ * delivered again left out.
+ *
+ * @param history The trace.
+ * @param group One of its groups.
+ * @param runs The group's runs.
+ * @returns One more run for each membership with several.
+ */
+export function acrossCrashes(history: History, group: GroupHistory, runs: readonly Run[]): Run[] {
+  const restarted = new Set(runs.flatMap(({ start, membership }) => start === "restart" ? [membership] : []));
+  return [...restarted].map((membership) => {
+    const limit = standsBelow(history, group, membership);
+    const deliveries = [...membership.delivered.values()].filter(({ out }) => out === undefined);
+    const standingCount = deliveries.filter((delivery) => stands(delivery, limit)).length;
+    const first = runs.find((run) => run.membership === membership)!;
+    return { ...first, all: deliveries, deliveries, standingCount };
+  });
+}
+
+/**
  * Below which view a membership's deliveries stand, and those of others are asked of it: its last view, or any at all when its
  * node is correct - without an `end` line: is not out.
  *

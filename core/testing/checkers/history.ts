@@ -135,6 +135,8 @@ export interface NodeHistory {
   /** What has happened since its last view. */
   since: Installation["since"];
   before: number | undefined;
+  /** It was the only member of its last view. */
+  alone: boolean;
   /** It has shown since its last crash that it has its memory. */
   remembers: boolean;
 }

@@ -89,7 +89,7 @@ class GroupReader {
     switch (line.e) {
       case "leave":
         // The last member of a durable group takes the group with it, and comes back as after a crash.
-        end(node, node.view?.members.length === 1 ? "crash" : line.e);
+        end(node, node.alone ? "crash" : line.e);
         return undefined;
       case "crash":
       case "evicted":
@@ -163,6 +163,7 @@ class GroupReader {
         stay: undefined,
         out: undefined,
         since: "start",
+        alone: false,
         before: undefined,
         remembers: false,
       };
@@ -217,6 +218,7 @@ class GroupReader {
     membership.firstView ??= v;
     membership.lastView = v;
     node.view = v;
+    node.alone = members.length === 1;
     node.since = "view";
   }
 

@@ -12,7 +12,7 @@
  *
  * None of them needs an order between nodes.
  */
-import { type Run, runsOf } from "./delivery_runs.ts";
+import { acrossCrashes, type Run, runsOf } from "./delivery_runs.ts";
 import type { History, Message } from "./history.ts";
 import { checkOneOrder, checkOneSequence, type Sequence } from "./one_order.ts";
 import { checkPositions } from "./positions.ts";
@@ -27,7 +27,9 @@ import { Findings, type Violation } from "./violation.ts";
 export function totalOrder(history: History): Violation[] {
   const findings = new Findings("total-order");
   for (const group of history.groups) {
-    checkOneOrder(standing(runsOf(history, group)), messagesOf(group.messages), findings);
+    const runs = runsOf(history, group);
+    const sequences = [...standing(runs), ...standing(acrossCrashes(history, group, runs))];
+    checkOneOrder(sequences, messagesOf(group.messages), findings);
   }
   return findings.violations;
 }
@@ -57,9 +59,10 @@ export function uniformTotalOrder(history: History): Violation[] {
   for (const group of history.groups) {
     const runs = runsOf(history, group);
     const messages = messagesOf(group.messages);
-    const sequences = runs.map((run): Sequence => ({ run, count: run.deliveries.length }));
+    const sequences = everything(runs);
+    const across = everything(acrossCrashes(history, group, runs));
     const before = findings.violations.length;
-    checkOneOrder(sequences, messages, findings);
+    checkOneOrder([...sequences, ...across], messages, findings);
     if (findings.violations.length === before) checkOneSequence(sequences, messages, findings);
     if (findings.violations.length === before) checkPositions(runs.flatMap(({ all }) => all), findings);
   }
@@ -68,6 +71,10 @@ export function uniformTotalOrder(history: History): Violation[] {
 
 function standing(runs: readonly Run[]): Sequence[] {
   return runs.map((run) => ({ run, count: run.standingCount }));
+}
+
+function everything(runs: readonly Run[]): Sequence[] {
+  return runs.map((run) => ({ run, count: run.deliveries.length }));
 }
 
 function messagesOf(messages: ReadonlyMap<string, Message>): Message[] {

@@ -113,7 +113,7 @@ class Obligations {
   readonly #silent: readonly string[];
   readonly #runs: readonly Run[];
   readonly #messages: ReadonlySet<Message>;
-  /** By the view to which they belong; what belongs to none comes last. */
+  /** By the view in which they were delivered; where that is not known, only who is there at the end is asked. */
   readonly #byView: Map<number, Message[]> = new Map();
   /** Where the messages are that nodes that joined deliver first. */
   readonly #firsts: Map<Message, (readonly [Run, place: number])[]> = new Map();
@@ -126,7 +126,7 @@ class Obligations {
     this.#runs = runs;
     this.#messages = new Set(messages);
     for (const message of messages) {
-      const view = message.deliveredIn ?? message.view ?? Infinity;
+      const view = message.deliveredIn ?? Infinity;
       const known = this.#byView.get(view);
       if (known === undefined) this.#byView.set(view, [message]);
       else known.push(message);
@@ -155,7 +155,9 @@ class Obligations {
           if (!membership.delivered.has(message) && isOwed(message, membership)) yield { message, who };
         }
       }
-      for (const message of this.#behindFirst(membership)) yield { message, who };
+      for (const message of this.#behindFirst(membership)) {
+        if (limit === Infinity || (message.deliveredIn ?? Infinity) < limit) yield { message, who };
+      }
     }
   }
 
@@ -187,8 +189,8 @@ class Obligations {
     for (const [{ deliveries }, place] of this.#firsts.get(first) ?? []) {
       for (let behind = place + 1; behind < deliveries.length; behind++) {
         const message = messageOf(deliveries[behind]);
-        if (isOwed(message, membership)) break;
-        if (!membership.delivered.has(message) && this.#messages.has(message)) found.add(message);
+        if (membership.delivered.has(message) || isOwed(message, membership)) continue;
+        if (this.#messages.has(message)) found.add(message);
       }
     }
     return found;
