@@ -218,7 +218,8 @@ export class SimulatedNode {
   /** Asks to leave; once the others have agreed, it is down. */
   leave(): void {
     if (!this.up || this.machine === undefined || this.machine.state.leaving) return;
-    if (this.view !== undefined) this.#host.trace({ n: this.name, e: "leave" });
+    // A view that its disk has not seen yet is none that the application knows of.
+    if (this.view?.number === this.#story.view) this.#host.trace({ n: this.name, e: "leave" });
     this.#leaving = true;
     const { state } = this.machine;
     if (state.roster?.self !== undefined) state.own.release(state.roster.rank);

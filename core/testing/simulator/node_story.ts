@@ -51,6 +51,11 @@ export class NodeStory {
     this.#known = new Set();
   }
 
+  /** Number of the view that the application knows of; 0 for none. */
+  get view(): number {
+    return this.#tracedView;
+  }
+
   /** The application's state. */
   get known(): ReadonlySet<string> {
     return this.#known;
