@@ -300,8 +300,8 @@ function newLife(node: string): Life {
 
 /** A membership ends, or is broken off by a crash. */
 function end(node: NodeHistory, ending: Ending): void {
-  // Who has left or been evicted comes back only by a join, killed or not.
-  if (node.out === "leave" || node.out === "evicted") return;
+  // Who was evicted comes back only by a join, killed or not; who is killed on its way out has not left.
+  if (node.out === "evicted" || (node.out === "leave" && ending !== "crash")) return;
   node.out = ending;
   node.since = ending;
   node.remembers = false;
