@@ -26,6 +26,8 @@ export interface Life {
   slot: number;
   /** What it has sent, in order. */
   readonly sent: Message[];
+  /** Whether it was killed. */
+  killed: boolean;
 }
 
 /** What is asked of a node as one. */

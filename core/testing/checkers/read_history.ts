@@ -130,6 +130,19 @@ class GroupReader {
     }
   }
 
+  /** The last that a process had sent when it was killed, and nobody ever delivered, never left it: it may be missing. */
+  #forgive(): void {
+    const { deliveries, receipts, senders } = this.history;
+    const seen = new Set<string>(receipts.map(({ m }) => m));
+    for (const { line } of deliveries) seen.add(line.m);
+    for (const { killed, sent } of senders) {
+      if (!killed) continue;
+      for (let index = sent.length - 1; index >= 0 && !seen.has(sent[index].m); index--) {
+        sent[index].failed = true;
+      }
+    }
+  }
+
   /** Finds each delivery's message, which a trace merged node by node may name only later. */
   resolve(): void {
     const { deliveries, messages } = this.history;
@@ -144,6 +157,7 @@ class GroupReader {
         message.deliveredIn = Math.min(message.deliveredIn ?? Infinity, delivery.view);
       }
     }
+    this.#forgive();
     for (const stay of this.history.stays) {
       const all = stay.deliveries.splice(0);
       for (const delivery of all) {
@@ -295,7 +309,7 @@ class GroupReader {
 }
 
 function newLife(node: string): Life {
-  return { node, slot: -1, sent: [] };
+  return { node, slot: -1, sent: [], killed: false };
 }
 
 /** A membership ends, or is broken off by a crash. */
@@ -305,6 +319,7 @@ function end(node: NodeHistory, ending: Ending): void {
   node.out = ending;
   node.since = ending;
   node.remembers = false;
+  if (ending === "crash") node.life.killed = true;
   node.life = newLife(node.name);
   node.view = undefined;
   node.stay = undefined;
