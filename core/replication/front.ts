@@ -5,6 +5,8 @@
  * to show a token that was sent to its address, so nobody can have a member flood somebody else, and what is sent before that is
  * never larger than what came (H57). The token proves a path, not who somebody is.
  */
+import { copyBytes } from "../base/bytes.ts";
+import { type Cancel, Deadlines } from "../base/deadlines.ts";
 import type { Address } from "../base/ids.ts";
 import { Command, CommandKind } from "../wire/command.ts";
 import {
@@ -17,7 +19,7 @@ import {
 } from "../wire/exchange.ts";
 import { Encoding } from "../wire/message.ts";
 import { type Outcome, OutcomeCode, refusal } from "./outcome.ts";
-import type { ReplicaSet } from "./replica_set.ts";
+import type { Answered, ReplicaSet } from "./replica_set.ts";
 
 /** Bounds of what a member does for clients. */
 export interface FrontLimits {
@@ -29,15 +31,19 @@ export interface FrontLimits {
   readonly waitMsMax: number;
   /** Largest result or answer, in bytes. */
   readonly replyBytesMax: number;
+  /** Largest operation, in bytes. */
+  readonly operationBytesMax: number;
 }
 
-/** The default bounds, but for the size of replies. */
-export const DEFAULT_FRONT_LIMITS: Omit<FrontLimits, "replyBytesMax"> = {
+/** The default bounds, but for those that depend on the largest message. */
+export const DEFAULT_FRONT_LIMITS: Omit<FrontLimits, "replyBytesMax" | "operationBytesMax"> = {
   clientRequestsMax: 128,
   requestsMax: 4096,
   waitMsMax: 30_000,
 };
 
+/** Largest question, in bytes: it is kept while its answer is waited for. */
+export const QUESTION_BYTES_MAX: number = 16 * 1024;
 /** Bytes of a reply beside its result, at the most: leader, members, and the rest of its map. */
 export const REPLY_OVERHEAD_BYTES: number = (REPLY_MEMBERS_MAX + 2) * 264 + 512;
 
@@ -71,11 +77,13 @@ export interface FrontHost {
   reply(to: Address, reply: Reply, body: ExchangeBody): void;
 }
 
+/** A request that is being served: what is needed to answer it, and no more. */
 interface Serving {
   readonly request: Request;
-  readonly until: number;
   /** For those that wait for news: how often the object had changed when there were none. */
   changes: number;
+  /** Calls its end off. */
+  cancel: Cancel;
 }
 
 /** What was done for clients, ever growing. */
@@ -101,6 +109,9 @@ export class Front {
   readonly #limits: FrontLimits;
   /** Requests that are being served, by client and number of the call. */
   readonly #serving = new Map<number, Map<number, Serving>>();
+  /** Of them those that wait for news. */
+  readonly #polls = new Set<Serving>();
+  readonly #deadlines = new Deadlines();
   #count = 0;
 
   constructor(host: FrontHost, set: ReplicaSet, limits: FrontLimits) {
@@ -159,76 +170,91 @@ export class Front {
 
   /** Commands were applied: those that wait for news may have some. */
   changed(): void {
-    if (this.#count === 0) return;
-    for (const serving of this.#all()) {
+    for (const serving of this.#polls) {
       const { request } = serving;
-      if (request.kind !== RequestKind.poll) continue;
       const changes = this.#set.changes(request.name);
       if (changes === serving.changes) continue;
       serving.changes = changes;
-      const answer = this.#set.query(request.name, request, this.#limits.replyBytesMax);
+      const answer = this.#ask(request);
       if (answer.empty !== true) this.#answer(request, answer);
     }
   }
 
   /** This member cannot serve any more: whoever is being served may ask another one. */
   stop(): void {
-    for (const { request } of this.#all()) {
+    const all = [...this.#serving.values()].flatMap((calls) => [...calls.values()]);
+    for (const { request } of all) {
       this.#answer(request, refusal(OutcomeCode.away, "it cannot serve any more"));
     }
   }
 
   /** Gives up what takes too long. */
   tick(now: number): void {
-    for (const { request, until } of this.#all()) {
-      if (until > now) continue;
-      if (request.kind !== RequestKind.poll) this.#forget(request);
-      else this.#answer(request, this.#set.query(request.name, request, this.#limits.replyBytesMax));
-    }
+    this.#deadlines.expire(now);
   }
 
   /** When something is due next. */
   nextDeadline(): number {
-    let next = Infinity;
-    for (const calls of this.#serving.values()) {
-      for (const { until } of calls.values()) next = Math.min(next, until);
-    }
-    return next;
+    return this.#deadlines.next;
   }
 
   #execute(request: Request, now: number): void {
     const { client, session, sequence, lowest, name, encoding, bytes } = request;
     const known = this.#set.sessions.find(client, session, sequence);
     if (known !== undefined) return this.#reply(request, known);
+    const { operationBytesMax } = this.#limits;
+    if (bytes.length > operationBytesMax) {
+      const text = `the command has ${bytes.length} bytes; the limit is ${operationBytesMax}`;
+      return this.#reply(request, refusal(OutcomeCode.tooLarge, text));
+    }
     const kind = CommandKind.execute;
     this.#submit(request, new Command(kind, client, session, sequence, lowest, name, encoding, bytes), now);
   }
 
   #submit(request: Request, command: Command, now: number): void {
-    this.#serve(request, now);
+    this.#serve({ ...request, bytes: NOTHING }, now, () => this.#forget(request));
     if (this.#host.submit(command)) return;
     this.#forget(request);
     this.#refuse(request, OutcomeCode.busy, "there is no room in its window");
   }
 
   #query(request: Request, now: number): void {
-    const serving = this.#serve(request, now);
+    const kept = this.#keep(request);
+    if (kept === undefined) return;
+    const serving = this.#serve(kept, now, () => this.#forget(request));
     this.#host.barrier((sure) => {
       if (this.#serving.get(request.client)?.get(request.call) !== serving) return;
-      if (sure) this.#answer(request, this.#set.query(request.name, request, this.#limits.replyBytesMax));
-      else this.#answer(request, refusal(OutcomeCode.away, "it cannot serve now"));
+      this.#answer(request, sure ? this.#ask(kept) : refusal(OutcomeCode.away, "it cannot serve now"));
     });
   }
 
   #poll(request: Request, now: number): void {
-    const answer = this.#set.query(request.name, request, this.#limits.replyBytesMax);
+    const kept = this.#keep(request);
+    if (kept === undefined) return;
+    const answer = this.#ask(kept);
     if (answer.empty !== true || request.waitMs === 0) return this.#reply(request, answer);
-    this.#serve(request, now).changes = this.#set.changes(request.name);
+    const serving = this.#serve(kept, now, () => this.#answer(request, this.#ask(kept)));
+    serving.changes = this.#set.changes(request.name);
+    this.#polls.add(serving);
   }
 
-  #serve(request: Request, now: number): Serving {
+  /** A request whose question does not keep its whole packet. @returns `undefined` when it was refused. */
+  #keep(request: Request): Request | undefined {
+    const { bytes } = request;
+    if (bytes.length <= QUESTION_BYTES_MAX) return { ...request, bytes: copyBytes(bytes) };
+    const text = `the question has ${bytes.length} bytes; the limit is ${QUESTION_BYTES_MAX}`;
+    this.#reply(request, refusal(OutcomeCode.tooLarge, text));
+    return undefined;
+  }
+
+  #ask(request: Request): Answered {
+    return this.#set.query(request.name, request, this.#limits.replyBytesMax);
+  }
+
+  /** @param late Called when it takes too long. */
+  #serve(request: Request, now: number, late: () => void): Serving {
     const until = now + Math.min(request.waitMs, this.#limits.waitMsMax);
-    const serving: Serving = { request, until, changes: 0 };
+    const serving: Serving = { request, changes: 0, cancel: this.#deadlines.set(until, late) };
     let calls = this.#serving.get(request.client);
     if (calls === undefined) this.#serving.set(request.client, calls = new Map());
     calls.set(request.call, serving);
@@ -238,13 +264,13 @@ export class Front {
 
   #forget({ client, call }: Request): void {
     const calls = this.#serving.get(client);
-    if (calls?.delete(call) !== true) return;
+    const serving = calls?.get(call);
+    if (calls === undefined || serving === undefined) return;
+    serving.cancel();
+    calls.delete(call);
+    this.#polls.delete(serving);
     this.#count--;
     if (calls.size === 0) this.#serving.delete(client);
-  }
-
-  #all(): Serving[] {
-    return [...this.#serving.values()].flatMap((calls) => [...calls.values()]);
   }
 
   #answer(request: Request, outcome: Outcome): void {

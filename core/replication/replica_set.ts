@@ -25,7 +25,7 @@ export const OBJECTS_MAX = 256;
 const OBJECT_BYTES = 512;
 
 /** What a question came to. */
-export type Reply = Outcome & Pick<Answer, "empty">;
+export type Answered = Outcome & Pick<Answer, "empty">;
 
 /** The objects of one group. */
 export class ReplicaSet {
@@ -103,7 +103,7 @@ export class ReplicaSet {
   }
 
   /** Answers a question from the state as it is here. */
-  query(name: string, question: EncodedValue, bytesMax: number): Reply {
+  query(name: string, question: EncodedValue, bytesMax: number): Answered {
     const machine = this.#machines.get(name);
     if (machine === undefined) return unknownObject(name);
     try {

@@ -93,10 +93,10 @@ export interface ExchangeBody {
 /** Encodes a request. A client that has no token pads it. */
 export function encodeRequest(request: Request): ExchangeBody {
   const { kind: _kind, client: _client, call: _call, bytes, ...map } = request;
-  const head = encodeControl({ ...map, pad: new Uint8Array(0) });
+  const head = encodeControl({ ...map, pad: "" });
   const missing = request.token === 0 ? UNPROVED_BYTES_MIN - head.length - bytes.length : 0;
   if (missing <= 0) return join(head, bytes);
-  return join(encodeControl({ ...map, pad: new Uint8Array(missing) }), bytes);
+  return join(encodeControl({ ...map, pad: " ".repeat(missing) }), bytes);
 }
 
 /** Encodes a reply. */

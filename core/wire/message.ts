@@ -67,6 +67,10 @@ export const Kind = {
   pull: 19,
   /** To a joiner, outside of any view. a: number of the transfer, b: offset. Body: see transfer.ts. */
   chunk: 20,
+  /** From a client, outside of any view. flags: what it wants, a: the client, b: number of its call. Body: see exchange.ts. */
+  request: 21,
+  /** To a client, outside of any view. flags: what became of it, a: the client, b: number of its call. Body: see exchange.ts. */
+  reply: 22,
   /** To all, or to the leader. a: position through which the sender has placed messages, b: through which a majority has. */
   placed: 23,
   /** To all: whatever the sender sends from now on is later. a: own last sequence, b: Lamport time. */

@@ -83,6 +83,16 @@ test("what a machine throws is the result, the same at every member and again fo
   assert.is(tell(feed.apply(client.again(1, "mine", encoded("throw")))), tell(outcome));
 });
 
+test("a command that failed fails again the same way when it is repeated, although it could be done by now", () => {
+  const feed = new Feed(setOf({ users: new MapMachine({ entriesMax: 1, bytesMax: 1000 }) }));
+  const client = feed.open(1);
+  client.execute("users", set("a", 1), 1);
+  const full = client.execute("users", set("b", 1), 1);
+  assert.is(full.code, OutcomeCode.tooLarge);
+  client.execute("users", mapOf({ call: MapCall.delete, key: "a" }), 1);
+  assert.is(tell(feed.apply(client.again(2, "users", set("b", 1), 1))), tell(full));
+});
+
 test("results that cannot travel are told as such", () => {
   const feed = new Feed(oneOfEach());
   const client = feed.open(1);
