@@ -62,7 +62,7 @@ test("join fails with the bounds in its text when a limit or time is unknown or 
       /whole number from 1024 to 1073741824/,
     );
   }
-  await fails("InvalidArgument", () => member("P", [], { order: "total" as "fifo" }), /use fifo or causal/);
+  await fails("InvalidArgument", () => member("P", [], { order: "random" as "fifo" }), /use fifo, causal or total/);
   await fails(
     "InvalidArgument",
     () => member("P", [], { election: "lot" as "ring" }),

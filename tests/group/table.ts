@@ -137,6 +137,8 @@ export class Table {
       expect: seeds.length + 1,
       election: "senior",
       order: "fifo",
+      engine: "sequencer",
+      level: "safe",
       packetBytesMax: 1024 * 1024,
       seed: incarnation,
       ...all,

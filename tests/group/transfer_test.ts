@@ -32,6 +32,7 @@ const ENTRY: ViewEntry = {
   view: { number: 3, lineage: 7, members: [MEMBER], leader: 0 },
   bases: [12],
   lamport: 5,
+  position: 9,
 };
 
 function bodyOf(entry: Uint8Array): Uint8Array {
@@ -72,6 +73,7 @@ test("a view of the tail gives undefined when any field is broken, and when it i
     members: [[], {}, undefined, [[1, 2, 3, 4, 5]]],
     leader: [-1, 1, "0", undefined],
     lamport: [-1, 1.5, 2 ** 53, "5", undefined],
+    position: [-1, 1.5, 2 ** 53, "5", undefined],
     bases: [[], [1, 2], [-1], [2 ** 53], ["1"], {}, undefined],
   };
   for (const [field, values] of Object.entries(bad)) {

@@ -16,7 +16,7 @@ interface Stream extends OrderedStream {
 const NONE: readonly number[] = [];
 
 function stream(rank: number): Stream {
-  return { rank, incarnation: 100 + rank, released: 0, stable: 0 };
+  return { rank, incarnation: 100 + rank, released: 0, lastMessage: 0, stable: 0 };
 }
 
 /** A dependency on a message of a stream. */
