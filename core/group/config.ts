@@ -14,7 +14,7 @@ import type { EngineName, LevelName, OrderName } from "../wire/control.ts";
 
 /** Bounds of memory and of packets. All in bytes or counts of messages. */
 export interface Limits {
-  /** Largest encoded value that may be sent, in bytes. 1 to 64 MiB. Default 1 MiB. */
+  /** Largest encoded value that may be sent, in bytes; it travels in pieces. 1 to 64 MiB. Default 64 MiB. */
   readonly messageBytesMax: number;
   /** Most own messages that may await confirmation by all. 1 to 1,000,000. Default 16,384. */
   readonly windowMessages: number;
@@ -74,6 +74,18 @@ export interface Timing {
   readonly announceMs: number;
 }
 
+/** A way to make values smaller, the same at all members. */
+export interface Compression {
+  /** Its name. */
+  readonly name: string;
+  /** Values of so many encoded bytes or more are compressed. */
+  readonly aboveBytes: number;
+  /** Makes bytes smaller; they are not kept. */
+  compress(bytes: Uint8Array): Uint8Array;
+  /** Restores them. Throws when they are damaged, or would be more than `bytesMax`. */
+  decompress(bytes: Uint8Array, bytesMax: number): Uint8Array;
+}
+
 /** Everything that a group machine is told at birth. */
 export interface GroupConfig {
   /** Name of the group: 1 to 128 bytes of printable text without spaces. */
@@ -103,6 +115,8 @@ export interface GroupConfig {
   readonly limits: Limits;
   /** Times. */
   readonly timing: Timing;
+  /** Compresses large values. */
+  readonly compression?: Compression;
   /** Largest packet of the transport, in bytes. */
   readonly packetBytesMax: number;
   /** Seed of the random back-off. */
@@ -110,13 +124,14 @@ export interface GroupConfig {
 }
 
 /** The promises of a group about order, in one word: all its members must be configured alike. */
-export function orderLabel({ order, engine, level }: GroupConfig): string {
-  return order === "total" ? `total/${engine}/${level}` : order;
+export function orderLabel({ order, engine, level, compression }: GroupConfig): string {
+  const label = order === "total" ? `total/${engine}/${level}` : order;
+  return compression === undefined ? label : `${label}+${compression.name}`;
 }
 
 /** The default bounds. */
 export const DEFAULT_LIMITS: Limits = {
-  messageBytesMax: 1024 * 1024,
+  messageBytesMax: 64 * 1024 * 1024,
   windowMessages: 16_384,
   windowBytes: 8 * 1024 * 1024,
   bundleBytes: 64 * 1024,

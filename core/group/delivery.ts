@@ -7,10 +7,11 @@ import type { Incarnation } from "../base/ids.ts";
 import type { HoldBack } from "../order/hold_back.ts";
 import type { Sequencer } from "../order/sequencer.ts";
 import type { TotalOrder } from "../order/total.ts";
+import { Assembly } from "../multicast/assembly.ts";
 import type { Member } from "../membership/view.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { DEPENDENCY_BYTES, LAMPORT_JUMP_MAX } from "../wire/limits.ts";
-import { Encoding, Kind, readU64 } from "../wire/message.ts";
+import { DataFlag, Encoding, Kind, readU64 } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import { decodeValue, UNDECODABLE } from "../wire/value.ts";
 import { Message } from "./events.ts";
@@ -116,11 +117,18 @@ export class Delivery {
    * Makes the message under a reader's cursor.
    *
    * @param incarnation The life that sent it.
+   * @param whole Its payload, if the reader is at the last of several fragments.
    */
-  message(sender: Member, incarnation: Incarnation, reader: PacketReader, own: boolean): Message {
+  message(
+    sender: Member,
+    incarnation: Incarnation,
+    reader: PacketReader,
+    own: boolean,
+    whole?: Uint8Array,
+  ): Message {
     const { counters, clock } = this.#state;
     let lamport = reader.b;
-    let value = decodeValue(reader.flags, reader.bytes, reader.payloadStart, reader.bodyEnd);
+    let value = this.#value(reader, whole);
     if (lamport > clock.time + LAMPORT_JUMP_MAX) {
       lamport = 0;
       value = UNDECODABLE;
@@ -133,13 +141,33 @@ export class Delivery {
     return new Message(sender.name, incarnation, reader.a, lamport, value, own);
   }
 
+  /** What was sent; `UNDECODABLE` if no honest member can have sent it. */
+  #value(
+    { flags, encoding, bytes, payloadStart, bodyEnd }: PacketReader,
+    whole: Uint8Array | undefined,
+  ): unknown {
+    if ((flags & DataFlag.compressed) === 0) {
+      return whole === undefined
+        ? decodeValue(encoding, bytes, payloadStart, bodyEnd)
+        : decodeValue(encoding, whole, 0, whole.length);
+    }
+    const { compression, limits } = this.#state.config;
+    try {
+      const packed = whole ?? bytes.subarray(payloadStart, bodyEnd);
+      const payload = compression?.decompress(packed, limits.messageBytesMax);
+      return payload === undefined ? UNDECODABLE : decodeValue(encoding, payload, 0, payload.length);
+    } catch {
+      return UNDECODABLE;
+    }
+  }
+
   #handPacket(stream: ReceiveStream, reader: PacketReader): void {
     const peer = this.#state.view.peers[stream.rank];
     while (reader.next()) {
       if (reader.kind !== Kind.data || !this.isNext(stream, reader.a)) continue;
       if (reader.a > stream.through) return;
       stream.handed = reader.a;
-      if (reader.flags === Encoding.order && this.total !== undefined) {
+      if (reader.encoding === Encoding.order && this.total !== undefined) {
         const order = readOrder(reader, this.#state.view.size);
         if (order === undefined || this.sequencer?.order(stream.rank, reader.a, order) !== true) {
           this.#state.counters.implausible++;
@@ -151,8 +179,18 @@ export class Delivery {
       const { clock } = this.#state;
       // Whatever this member sends from now on is later than all that it has received: Lamport's order lives by that.
       if (this.#observes && !own && lamport <= clock.time + LAMPORT_JUMP_MAX) clock.observe(lamport);
-      const message = this.message(peer.member, peer.incarnation, reader, own);
-      const dependencies = reader.count === 0 ? NONE : readDependencies(reader);
+      let dependencies = reader.count === 0 ? NONE : readDependencies(reader);
+      let whole: Uint8Array | undefined;
+      if (reader.more || stream.partial !== undefined) {
+        const partial = stream.partial ??= new Assembly();
+        if (dependencies !== NONE) partial.dependencies = dependencies;
+        partial.add(reader, this.#state.config.limits.messageBytesMax);
+        if (reader.more) continue;
+        stream.partial = undefined;
+        dependencies = partial.dependencies;
+        whole = partial.whole();
+      }
+      const message = this.message(peer.member, peer.incarnation, reader, own, whole);
       this.order.offer(stream, sequence, message, dependencies, lamport);
     }
   }

@@ -8,6 +8,7 @@
 import { copyBytes } from "../base/bytes.ts";
 import type { Address } from "../base/ids.ts";
 import type { View } from "../membership/view.ts";
+import type { PacketStore } from "../multicast/packet_store.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { PACKET_HEADER_BYTES } from "../wire/limits.ts";
 import { Kind, writeU64 } from "../wire/message.ts";
@@ -201,17 +202,25 @@ export class Giving {
   #tap(stream: ReceiveStream, message: Message): void {
     const { own, loopback } = this.#state;
     const store = stream === loopback ? own.store : stream.store;
-    const packet = store.find(message.sequence);
-    if (packet === undefined) return this.#lost();
+    let first = message.sequence;
+    while (this.#find(store, first - 1) && this.#reader.more) first--; // its fragments
+    for (let sequence = first; sequence <= message.sequence; sequence++) {
+      if (!this.#find(store, sequence)) return this.#lost();
+      const { bytes, start, bodyEnd } = this.#reader;
+      const entry = encodeEntry(EntryKind.message, stream.rank, bytes.subarray(start, bodyEnd));
+      for (const transfer of this.#transfers.values()) this.#append(transfer, entry);
+    }
+  }
+
+  /** Puts the reader on a DATA message. @returns Whether it is held. */
+  #find(store: PacketStore, sequence: number): boolean {
+    const packet = store.find(sequence);
+    if (packet === undefined) return false;
     this.#reader.open(packet);
     while (this.#reader.next()) {
-      const { kind, a, start, bodyEnd } = this.#reader;
-      if (kind !== Kind.data || a !== message.sequence) continue;
-      const entry = encodeEntry(EntryKind.message, stream.rank, packet.subarray(start, bodyEnd));
-      for (const transfer of this.#transfers.values()) this.#append(transfer, entry);
-      return;
+      if (this.#reader.kind === Kind.data && this.#reader.a === sequence) return true;
     }
-    this.#lost();
+    return false;
   }
 
   /** A tail with a hole is worth nothing. */

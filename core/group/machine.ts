@@ -17,7 +17,7 @@ import type { Proposal } from "../membership/proposal.ts";
 import { type Departure, rankIn } from "../membership/view.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { DEPENDENCY_BYTES, MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES } from "../wire/limits.ts";
-import { Encoding, Kind, writeU64 } from "../wire/message.ts";
+import { DataFlag, Encoding, Kind, writeU64 } from "../wire/message.ts";
 import { Admission } from "./admission.ts";
 import { checkConfig, type GroupConfig } from "./config.ts";
 import { Delivery } from "./delivery.ts";
@@ -42,6 +42,8 @@ const LINGER_MS = 500;
 const LAST_LINGER_MS = 300;
 /** Names the snapshot for the journal among those for state transfers. */
 const JOURNAL = 0;
+
+const NONE: readonly number[] = [];
 
 /** One member of a group. */
 export class GroupMachine {
@@ -188,24 +190,52 @@ export class GroupMachine {
    * Sends a value to all members, this one included.
    *
    * @param payload Copied before the call returns. At most `messageBytesMax` bytes; the caller has checked.
-   * @returns Its sequence, or 0 when it cannot be sent now: the send window has no room, or the next view is not there yet.
+   * @param flags How it is encoded, and whether it is compressed.
+   * @returns Its sequence (that of its last fragment), or 0 when it cannot be sent now: the send window has no room, or the next view is not there yet.
    */
-  send(encoding: Encoding, payload: Uint8Array): number {
+  send(flags: number, payload: Uint8Array): number {
     const { state } = this;
-    const { own, multicast, roster } = state;
+    const { own, roster } = state;
     if (!state.active || state.blocked || state.leaving || state.restoring || roster === undefined) return 0;
     const dependencies = this.delivery.order.dependencies(roster.streams, state.loopback);
-    const count = dependencies.length / 3;
-    const bodyBytes = count * DEPENDENCY_BYTES + payload.length;
-    const messageBytes = MESSAGE_HEADER_BYTES + bodyBytes;
-    if (!own.hasRoom(messageBytes)) {
+    const dependencyBytes = dependencies.length / 3 * DEPENDENCY_BYTES;
+    const room = this.#fragmentBytes;
+    const fragments = Math.max(1, Math.ceil((dependencyBytes + payload.length) / room));
+    if (!own.hasRoom(fragments * MESSAGE_HEADER_BYTES + dependencyBytes + payload.length, fragments)) {
       this.watch.refused(this.#now);
       return 0;
     }
+    const lamport = state.clock.tick();
+    if (fragments === 1) this.#put(flags, dependencies, payload, lamport);
+    else {
+      let start = 0;
+      let end = room - dependencyBytes;
+      for (; end < payload.length; start = end, end += room) {
+        const first = start === 0 ? dependencies : NONE;
+        this.#put(flags | DataFlag.more, first, payload.subarray(start, end), lamport);
+      }
+      this.#put(flags, NONE, payload.subarray(start), lamport);
+    }
+    this.ordering?.sent(lamport);
+    state.counters.messagesSent++;
+    return own.last;
+  }
+
+  /** Bytes of dependencies and payload of one DATA message. */
+  get #fragmentBytes(): number {
+    const { limits, packetBytesMax } = this.state.config;
+    return Math.min(limits.bundleBytes, packetBytesMax) - GroupMachine.OVERHEAD_BYTES;
+  }
+
+  /** Writes a DATA message, a whole one or a fragment, as the next of the own stream. */
+  #put(flags: number, dependencies: readonly number[], payload: Uint8Array, lamport: number): void {
+    const { own, multicast } = this.state;
+    const count = dependencies.length / 3;
+    const bodyBytes = count * DEPENDENCY_BYTES + payload.length;
     if (!multicast.fits(bodyBytes)) this.#closePacket();
     const sequence = ++own.last;
     if (this.#openFirst === 0) this.#openFirst = sequence;
-    let offset = multicast.begin(Kind.data, encoding, count, bodyBytes, sequence, state.clock.tick());
+    let offset = multicast.begin(Kind.data, flags, count, bodyBytes, sequence, lamport);
     for (let index = 0; index < dependencies.length; index += 3) {
       multicast.view.setUint16(offset, dependencies[index]);
       writeU64(multicast.view, offset + 2, dependencies[index + 1]);
@@ -213,10 +243,7 @@ export class GroupMachine {
       offset += DEPENDENCY_BYTES;
     }
     multicast.bytes.set(payload, offset);
-    own.openBytes += messageBytes;
-    this.ordering?.sent(state.clock.time);
-    state.counters.messagesSent++;
-    return sequence;
+    own.openBytes += MESSAGE_HEADER_BYTES + bodyBytes;
   }
 
   /** A packet arrived. Never throws for what a peer sent. The bytes belong to this member from now on. */

@@ -20,6 +20,9 @@ export const EVERYBODY = "*";
 /** Destination of a packet for everybody that is soon followed by a newer one: dropped when there is no room at once. */
 export const EVERYBODY_NOW = "**";
 
+/** Least payload of a fragment but the last, in bytes: one message is never more fragments than that allows. */
+const FRAGMENT_BYTES_MIN = 1024;
+
 /** What a member is in its group. */
 export type Phase =
   /** It looks for a group, or is on its way into one. */
@@ -169,8 +172,9 @@ export class GroupState {
     // A packet costs its header and entry beside its messages: twice the window covers packets of one small message.
     const bounds = {
       // The leader's ORDERs come on top of its messages.
-      windowMessages: (this.config.order === "total" ? 2 : 1) * limits.windowMessages,
-      heldBytesMax: 2 * limits.windowBytes + 160 * limits.windowMessages,
+      windowMessages: (this.config.order === "total" ? 2 : 1) * limits.windowMessages +
+        Math.ceil(limits.messageBytesMax / FRAGMENT_BYTES_MIN),
+      heldBytesMax: 2 * limits.windowBytes + 160 * limits.windowMessages + 1.25 * limits.messageBytesMax,
     };
     return new ReceiveStream(rank, incarnation, first, bounds, timing, this.random, this.#pool);
   }

@@ -2,12 +2,12 @@
  * The tail of a state: the messages that were delivered behind a snapshot, with the views between them, and what all of that
  * covers. As it comes in a state transfer, or from this member's own disk.
  */
-import type { Incarnation } from "../base/ids.ts";
 import type { Member, View } from "../membership/view.ts";
 import { LAMPORT_JUMP_MAX, MESSAGE_HEADER_BYTES } from "../wire/limits.ts";
-import { Kind, readU64 } from "../wire/message.ts";
+import { DataFlag, Kind, readU64 } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import { PacketWriter } from "../wire/packet_writer.ts";
+import { Assembly } from "../multicast/assembly.ts";
 import type { Delivery } from "./delivery.ts";
 import type { GroupState } from "./state.ts";
 import { encodeEntry, EntryKind, readViewEntry } from "./transfer.ts";
@@ -15,7 +15,8 @@ import { encodeEntry, EntryKind, readViewEntry } from "./transfer.ts";
 /** A message of the tail. */
 interface TailMessage {
   readonly sender: Member;
-  readonly packet: Uint8Array;
+  /** One packet for each fragment. */
+  readonly packets: readonly Uint8Array[];
   /** Its place in the total order; 0 where there is none. */
   readonly position: number;
 }
@@ -33,6 +34,8 @@ export class Tail {
   readonly #state: GroupState;
   readonly #reader = new PacketReader();
   readonly #messages: TailMessage[] = [];
+  /** Fragments of a message of which more is to come. */
+  #fragments: Uint8Array[] = [];
   #lamport = 0;
   #bytes = 0;
 
@@ -52,11 +55,15 @@ export class Tail {
     // In total order the leader's ORDERs, between its messages, are not part of the tail.
     const total = this.#state.config.order === "total";
     if (total ? sequence <= this.bases[rank] : sequence !== this.bases[rank] + 1) return false;
-    if (total) this.position++;
     this.bases[rank] = sequence;
-    this.#messages.push({ sender, packet: this.#packet(sender, body), position: this.position });
     this.#bytes += body.length;
-    return this.#bytes <= 2 * this.#state.config.limits.tailBytesMax;
+    if (this.#bytes > 2 * this.#state.config.limits.tailBytesMax) return false;
+    this.#fragments.push(this.#packet(sender, body));
+    if ((body[1] & DataFlag.more) !== 0) return true; // fragments of one message come together
+    if (total) this.position++;
+    this.#messages.push({ sender, packets: this.#fragments, position: this.position });
+    this.#fragments = [];
+    return true;
   }
 
   /** Gives the application everything: the snapshot, then the messages. @param own Whether it comes from the own disk. */
@@ -66,10 +73,14 @@ export class Tail {
     state.tell({ type: "restore", snapshot, own });
     // What this process sends from now on is later than all that is in its state.
     if (this.#lamport <= state.clock.time + LAMPORT_JUMP_MAX) state.clock.observe(this.#lamport);
-    for (const { sender, packet, position } of this.#messages) {
-      const reader = this.#reader;
-      if (reader.open(packet) !== "" || !reader.next() || reader.kind !== Kind.data) continue;
-      const message = delivery.message(sender, sender.incarnation as Incarnation, reader, false);
+    const reader = this.#reader;
+    for (const { sender, packets, position } of this.#messages) {
+      const partial = packets.length > 1 ? new Assembly() : undefined;
+      for (const packet of packets) {
+        if (reader.open(packet) !== "" || !reader.next() || reader.kind !== Kind.data) return;
+        partial?.add(reader, state.config.limits.messageBytesMax);
+      }
+      const message = delivery.message(sender, sender.incarnation, reader, false, partial?.whole());
       message.position = position;
       delivery.put(undefined, message);
     }

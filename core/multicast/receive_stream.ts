@@ -12,6 +12,7 @@
 import { copyBytes } from "../base/bytes.ts";
 import type { BufferPool } from "../base/buffer_pool.ts";
 import type { Random } from "../base/random.ts";
+import type { Assembly } from "./assembly.ts";
 import { PacketStore } from "./packet_store.ts";
 
 /** How NAKs are timed, in milliseconds. */
@@ -61,6 +62,8 @@ export class ReceiveStream {
   stable: number;
   /** The highest sequence known to exist. */
   known: number;
+  /** A message of which some fragments were handed on, and more is to come. */
+  partial: Assembly | undefined = undefined;
   /** Nothing beyond this is handed to the order stage: set by the wedge, moved on by the cut. */
   through: number = Infinity;
   /** Messages received since the last acknowledgement. */

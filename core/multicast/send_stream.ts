@@ -56,10 +56,11 @@ export class SendStream {
     return this.store.bytes + this.openBytes;
   }
 
-  /** Whether a message of so many bytes on the wire may be sent now. One always may when nothing is pending. */
-  hasRoom(messageBytes: number): boolean {
+  /** Whether a message of so many bytes on the wire, and fragments, may be sent now. One always may when nothing is pending. */
+  hasRoom(messageBytes: number, fragments: number = 1): boolean {
     if (this.pending === 0) return true;
-    return this.pending < this.windowMessages && this.pendingBytes + messageBytes <= this.windowBytes;
+    return this.pending + fragments <= this.windowMessages &&
+      this.pendingBytes + messageBytes <= this.windowBytes;
   }
 
   /** Keeps a closed packet for retransmission. */

@@ -65,12 +65,11 @@ export async function join(options: JoinOptions): Promise<Group> {
   try {
     const stored = await loaded(options.store);
     const seeds = [...new Set(peers)].filter((peer) => peer !== address);
-    const { packetBytesMax } = transport.traits;
+    const { packetBytesMax, packetBytesBest = packetBytesMax } = transport.traits;
     const memberCount = Math.max(MEMBERS_LEAST, seeds.length + 1);
     const overheadBytes = GroupMachine.OVERHEAD_BYTES +
       Math.max(DEPENDENCY_BYTES * memberCount, heartbeatBytesMax(memberCount));
-    const roomBytes = packetBytesMax - overheadBytes;
-    if (roomBytes < 1) {
+    if (packetBytesMax <= overheadBytes) {
       const text =
         `Cannot join: packets of ${packetBytesMax} bytes are too small for ${memberCount} members; ` +
         `use a transport with packets of more than ${overheadBytes}`;
@@ -87,7 +86,8 @@ export async function join(options: JoinOptions): Promise<Group> {
       order,
       engine,
       level,
-      limits: { ...limits, messageBytesMax: Math.min(limits.messageBytesMax, roomBytes) },
+      limits: { ...limits, bundleBytes: Math.min(limits.bundleBytes, packetBytesBest) },
+      ...(options.compression === undefined ? {} : { compression: options.compression }),
       timing,
       packetBytesMax,
       seed: newIncarnation(),

@@ -1,6 +1,6 @@
 /** Options of the public calls, and their checks. */
 import { TuttiError } from "../base/errors.ts";
-import type { Limits, Timing } from "../group/config.ts";
+import type { Compression, Limits, Timing } from "../group/config.ts";
 import type { Address } from "../base/ids.ts";
 import type { Store } from "./store.ts";
 import type { TraceLine } from "./trace.ts";
@@ -8,6 +8,8 @@ import type { EngineName, LevelName, OrderName } from "../wire/control.ts";
 import type { ElectionName } from "../election/mod.ts";
 import type { OnEvent, OnMessages } from "./inbox.ts";
 import type { Transport } from "./transport.ts";
+
+export type { Compression };
 
 /** How to join a group. */
 export interface JoinOptions {
@@ -48,6 +50,8 @@ export interface JoinOptions {
   readonly state?: StateHandler;
   /** Where this member keeps what it must not forget over a restart. Without it a restarted process is a stranger. */
   readonly store?: Store;
+  /** Compresses large values, for example `deflate()`. All members must be configured alike. Default: nothing is compressed. */
+  readonly compression?: Compression;
   /** Finds processes that may be members, besides `peers`. */
   readonly discovery?: Discovery;
   /** Bounds that differ from the defaults. */
@@ -126,6 +130,7 @@ const JOIN_OPTIONS: Record<keyof JoinOptions, string> = {
   onEvent: "function",
   state: "object",
   store: "object",
+  compression: "object",
   discovery: "object",
   limits: "object",
   timing: "object",

@@ -8,6 +8,7 @@ import { TuttiError } from "../base/errors.ts";
 import type { Incarnation } from "../base/ids.ts";
 import { messageId } from "../group/events.ts";
 import type { GroupMachine } from "../group/machine.ts";
+import { DataFlag } from "../wire/message.ts";
 import { type EncodedValue, encodeValue } from "../wire/value.ts";
 import type { Driver } from "./driver.ts";
 import type { Environment } from "./environment.ts";
@@ -237,6 +238,7 @@ export class Sender {
   #encode(value: unknown): EncodedValue {
     this.#context.checkOpen("send");
     const encoded = encodeValue(value);
+    const { compression } = this.#context.machine.state.config;
     const { messageBytesMax } = this.#context.machine.state.config.limits;
     if (encoded.bytes.length > messageBytesMax) {
       const size = encoded.bytes.length;
@@ -244,7 +246,10 @@ export class Sender {
         `Cannot send: the value is ${size} bytes encoded; the limit is ${messageBytesMax} (limits.messageBytesMax)`;
       throw new TuttiError("TooLarge", text);
     }
-    return encoded;
+    if (compression === undefined || encoded.bytes.length < compression.aboveBytes) return encoded;
+    const bytes = compression.compress(encoded.bytes);
+    if (bytes.length >= encoded.bytes.length) return encoded;
+    return { encoding: encoded.encoding | DataFlag.compressed, bytes };
   }
 
   #accept(encoded: EncodedValue, deadlineAt: number, signal: AbortSignal | undefined): Receipt | undefined {

@@ -95,6 +95,19 @@ export const Encoding = {
 /** One of the encodings. */
 export type Encoding = (typeof Encoding)[keyof typeof Encoding];
 
+/** Flags of a DATA message, beside its encoding. */
+export const DataFlag = {
+  /** The bits that name the encoding. */
+  encoding: 3,
+  /** A fragment: the next DATA message of the stream goes on with it. */
+  more: 4,
+  /** The whole payload is compressed. */
+  compressed: 8,
+} as const;
+
+/** Every flag that a DATA message may have. */
+export const DATA_FLAGS = 15;
+
 /** Header flag: the packet was sent by another member than the one whose messages it carries. */
 export const FLAG_RELAYED = 1;
 

@@ -12,7 +12,7 @@ import {
   PACKET_MAGIC,
   PROTOCOL_VERSION,
 } from "./limits.ts";
-import { Encoding, FLAG_RELAYED, Kind, readU64 } from "./message.ts";
+import { DATA_FLAGS, DataFlag, FLAG_RELAYED, Kind, readU64 } from "./message.ts";
 
 /** Why a packet was refused; `""` when it is well formed. */
 export type PacketFault = "" | "foreign" | "version" | "malformed";
@@ -140,8 +140,18 @@ export class PacketReader {
     return this.a >= 0 && this.b >= 0;
   }
 
+  /** Of a DATA message: how its payload is encoded. */
+  get encoding(): number {
+    return this.flags & DataFlag.encoding;
+  }
+
+  /** Of a DATA message: whether the next one goes on with it. */
+  get more(): boolean {
+    return (this.flags & DataFlag.more) !== 0;
+  }
+
   #checkData(): boolean {
-    if (this.flags > Encoding.command || this.a === 0 || this.count > DEPENDENCIES_MAX) return false;
+    if (this.flags > DATA_FLAGS || this.a === 0 || this.count > DEPENDENCIES_MAX) return false;
     if (this.payloadStart > this.bodyEnd) return false;
     if (this.dataFirst === 0) this.dataFirst = this.a;
     else if (this.a !== this.dataLast + 1) return false;

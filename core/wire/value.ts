@@ -23,8 +23,8 @@ const codec = new Encoder(
 
 /** An encoded value. The bytes may be a view of a shared buffer: copy them before the next `encodeValue`. */
 export interface EncodedValue {
-  /** How it is encoded. */
-  readonly encoding: Encoding;
+  /** How it is encoded: an {@link Encoding}, with `DataFlag.compressed` if it was compressed since. */
+  readonly encoding: number;
   /** The payload. */
   readonly bytes: Uint8Array;
 }
