@@ -13,6 +13,7 @@ import { parseControlBytes } from "../wire/control.ts";
 import { Kind } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import type { Delivery } from "./delivery.ts";
+import { departedOf } from "./installation.ts";
 import type { Membership } from "./membership.ts";
 import { Peer, Roster } from "./roster.ts";
 import type { GroupState } from "./state.ts";
@@ -184,8 +185,13 @@ export class Recovery {
       state.outputs.push(output);
       state.outputStreams.push(streams[index]);
     });
+    const { roster, proposal } = this.#membership.archive ?? {};
     const { view } = state.view;
-    state.tell({ type: "view", view, joined: view.members, departed: [] });
+    const joined = view.members.filter(({ address, incarnation }) =>
+      roster?.find(address, incarnation) === undefined
+    );
+    const departed = roster === undefined || proposal === undefined ? [] : departedOf(roster, proposal);
+    state.tell({ type: "view", view, joined, departed });
   }
 }
 

@@ -70,6 +70,11 @@ export class Driver implements TransportHandler {
     return this.#stopped;
   }
 
+  /** Whether the machine has left its group, and what must outlive it is on disk. */
+  get hasLeft(): boolean {
+    return this.#machine.state.phase === "over" && this.#held === undefined;
+  }
+
   /** Reaches for the members and starts the clock. */
   start(): void {
     this.#guard(() => this.#machine.tick(this.#environment.now()));
@@ -130,7 +135,7 @@ export class Driver implements TransportHandler {
       this.#arm(Math.min(next, this.deadlines.next));
       if (this.#held === undefined) this.#putOut();
     });
-    if (this.#machine.state.phase === "over") this.#sink.left();
+    if (this.hasLeft) this.#sink.left();
     if (this.#machine.state.fatal !== "") {
       const why = this.#machine.state.fatal;
       this.#fail(new TuttiError("Replaced", `Cannot go on: ${why}; start this member again`));

@@ -338,7 +338,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     this.#machine.leave(this.#environment.now());
     this.#driver.wake();
     await new Promise<void>((settled) => this.#environment.defer(settled));
-    if (this.#machine.state.phase !== "over" && !this.#driver.stopped) await promise;
+    if (!this.#driver.hasLeft && !this.#driver.stopped) await promise;
     cancel();
   }
 
