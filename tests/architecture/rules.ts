@@ -47,6 +47,7 @@ const PACKAGES: readonly (readonly [folder: string, packages: RegExp])[] = [
   ["core/wire/", /^cbor-x$/],
   ["core/group/", /^@noble\/hashes\/sha2\.js$/],
   ["transports/zeromq/", /^(zeromq|node:[a-z_/]+)$/],
+  ["transports/udp/", /^node:[a-z_/]+$/],
   ["storage/sqlite/", /^node:[a-z_/]+$/],
 ];
 

@@ -6,6 +6,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { type Group, join, type JoinOptions, type Message, TuttiError } from "@tutti/tutti";
 import { memory } from "@tutti/tutti/memory";
 import * as testing from "@tutti/tutti/testing";
+import { udp } from "@tutti/tutti/udp";
 import { zeromq } from "@tutti/tutti/zeromq";
 
 const DEADLINE_MS = 20_000;
@@ -54,7 +55,7 @@ async function exchange(what: string, options: readonly JoinOptions[]): Promise<
 const watchdog = setTimeout(() => {
   console.error("consumer: not finished in time");
   process.exit(1);
-}, 2 * DEADLINE_MS);
+}, 3 * DEADLINE_MS);
 
 const names = ["a", "b"];
 await exchange(
@@ -77,6 +78,17 @@ await exchange(
     name: `P${index + 1}`,
     transport: zeromq({ listen }),
     peers: endpoints.filter((endpoint) => endpoint !== listen),
+  })),
+);
+
+const datagrams = endpoints.map((endpoint) => endpoint.replace("tcp:", "udp:"));
+await exchange(
+  "udp",
+  datagrams.map((listen, index) => ({
+    group: "smoke",
+    name: `P${index + 1}`,
+    transport: udp({ listen, multicast: `udp://239.255.84.86:${endpoints[0].split(":")[2]}` }),
+    peers: datagrams.filter((endpoint) => endpoint !== listen),
   })),
 );
 
