@@ -137,6 +137,8 @@ export interface NodeHistory {
   /** What has happened since its last view. */
   since: Installation["since"];
   before: number | undefined;
+  /** It has crashed since its last join. */
+  returned: boolean;
   /** It was the only member of its last view. */
   alone: boolean;
   /** It has shown since its last crash that it has its memory. */

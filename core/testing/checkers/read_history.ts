@@ -178,6 +178,7 @@ class GroupReader {
         out: undefined,
         since: "start",
         alone: false,
+        returned: false,
         before: undefined,
         remembers: false,
       };
@@ -207,6 +208,7 @@ class GroupReader {
     node.stay = undefined;
     node.out = undefined;
     node.since = "join";
+    node.returned = false;
   }
 
   #install(node: NodeHistory, line: ViewLine, index: number): void {
@@ -286,7 +288,9 @@ class GroupReader {
   #deliver(node: NodeHistory, line: DeliverLine, index: number): Delivery {
     const { membership, life, out } = node;
     const replay = line.replay === true;
-    const past = out !== undefined || replay || (membership.joined && node.view === undefined);
+    // What is delivered again after the view was told once more is of that view.
+    const again = replay && !(node.returned && node.view !== undefined);
+    const past = out !== undefined || again || (membership.joined && node.view === undefined);
     const delivery: Delivery = {
       line,
       index,
@@ -319,7 +323,7 @@ function end(node: NodeHistory, ending: Ending): void {
   node.out = ending;
   node.since = ending;
   node.remembers = false;
-  if (ending === "crash") node.life.killed = true;
+  if (ending === "crash") node.life.killed = node.returned = true;
   node.life = newLife(node.name);
   node.view = undefined;
   node.stay = undefined;

@@ -58,7 +58,7 @@ export interface Violation {
   readonly property: PropertyName;
   /** What happened, for people. */
   readonly text: string;
-  /** Where in the list of trace lines, counted from 1; left out where something is missing at the end. */
+  /** Where in the list of lines, counted from 1; left out where something is missing at the end. */
   readonly line?: number;
 }
 
