@@ -1,6 +1,7 @@
 /** Joins the group over the transport that was asked for. */
 import { type Group, join, type JoinOptions } from "@tutti/tutti";
 import { memory } from "@tutti/tutti/memory";
+import { udp } from "@tutti/tutti/udp";
 import { zeromq } from "@tutti/tutti/zeromq";
 import type { Options } from "./options.ts";
 
@@ -24,7 +25,9 @@ export type Part = Pick<JoinOptions, "state" | "trace">;
 export async function joinGroup(options: Options, part: Part): Promise<Membership> {
   const { name, group, order, election, expect, host, port, peers } = options;
   if (options.transport === "memory") return await joinInMemory(options, part);
-  const endpoint = (at: number): string => `tcp://${host}:${at}`;
+  const overUdp = options.transport === "udp";
+  const endpoint = (at: number): string => `${overUdp ? "udp" : "tcp"}://${host}:${at}`;
+  const listen = endpoint(port);
   return {
     group: await join({
       name,
@@ -32,11 +35,11 @@ export async function joinGroup(options: Options, part: Part): Promise<Membershi
       order,
       election,
       expect,
-      transport: zeromq({ listen: endpoint(port) }),
+      transport: overUdp ? udp({ listen }) : zeromq({ listen }),
       peers: peers.map(endpoint),
       ...part,
     }),
-    description: `zeromq at ${endpoint(port)}`,
+    description: `${options.transport} at ${listen}`,
     close: () => Promise.resolve(),
   };
 }

@@ -8,7 +8,7 @@ export interface Options {
   readonly port: number;
   readonly peers: readonly number[];
   readonly host: string;
-  readonly transport: "zeromq" | "memory";
+  readonly transport: "zeromq" | "udp" | "memory";
   readonly order: "fifo" | "causal";
   readonly election: "senior" | "bully" | "ring";
   /** How many processes found the group; `undefined` for all that are listed. */
@@ -34,9 +34,10 @@ Usage: deno task multicast NAME PORT PEER_PORT... [options]
 
 Options:
   --host HOST           where all of them listen (default 127.0.0.1)
-  --transport zeromq|memory
-                        how they reach each other (default zeromq); memory reaches only this process: the
-                        others then run in here as silent listeners
+  --transport zeromq|udp|memory
+                        how they reach each other (default zeromq), the same for all; udp is IP multicast, and
+                        needs the HOST in numbers; memory reaches only this process: the others then run in
+                        here as silent listeners
   --order fifo|causal   order of delivery (default fifo)
   --expect N            how many of those listed, this one included, must be there to found the group (default all
                         of them); 0 to only ever join one that exists
@@ -102,13 +103,12 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     throw new UsageError("--journal and --trace name the same file");
   }
   if (values.host === "") throw new UsageError("--host needs a host");
-  if (values.transport === "udp") throw new UsageError("--transport udp is not available yet; use zeromq");
   return {
     name,
     port: ports[0],
     peers: ports.slice(1),
     host: values.host,
-    transport: oneOf("transport", values.transport, ["zeromq", "memory"]),
+    transport: oneOf("transport", values.transport, ["zeromq", "udp", "memory"]),
     order: oneOf("order", values.order, ["fifo", "causal"]),
     election: oneOf("election", values.election, ["senior", "bully", "ring"]),
     expect: values.expect === undefined ? undefined : parseExpect(values.expect, ports.length),

@@ -10,6 +10,7 @@ import {
   readTraces,
   violations,
 } from "../../examples/reliable_multicast/verdict.ts";
+import { freeUdpPort } from "../transports/free_endpoints.ts";
 import { clear, freePorts, freshFile, Run } from "./process.ts";
 
 const test = suite("reliable multicast example, members");
@@ -26,9 +27,10 @@ class Node {
   run: Run;
   readonly #args: readonly string[];
 
-  constructor(name: string, ports: readonly string[]) {
+  constructor(name: string, ports: readonly string[], options: readonly string[] = []) {
     this.name = name;
-    this.#args = [name, ...ports, "--order", "causal", "--journal", this.journal, "--trace", this.trace];
+    const files = ["--journal", this.journal, "--trace", this.trace];
+    this.#args = [name, ...ports, "--order", "causal", ...files, ...options];
     this.run = new Run(this.#args);
   }
 
@@ -75,11 +77,14 @@ class Node {
   }
 }
 
-async function trio(): Promise<{ nodes: Node[]; ports: string[] }> {
-  const ports = await freePorts(4);
+async function trio(
+  ports: readonly string[] = [],
+  options: readonly string[] = [],
+): Promise<{ nodes: Node[]; ports: readonly string[] }> {
+  if (ports.length === 0) ports = await freePorts(4);
   const founders = ports.slice(0, 3);
   const nodes = founders.map((port, index) =>
-    new Node(`P${index + 1}`, [port, ...founders.filter((other) => other !== port)])
+    new Node(`P${index + 1}`, [port, ...founders.filter((other) => other !== port)], options)
   );
   for (const node of nodes) await node.sees(nodes);
   return { nodes, ports };
@@ -198,6 +203,29 @@ test("every line is delivered exactly once and in order over kills and restarts 
     for (const [index, node] of others.entries()) await node.sees([victim], marks[index]);
     await victim.sees(others);
   }
+  for (const node of nodes) node.say(1);
+  await judge(nodes);
+});
+
+test("over UDP a fourth process joins, one is killed under load and comes back, and no line is lost", async () => {
+  const ports: string[] = [];
+  while (ports.length < 4) ports.push(String(await freeUdpPort()));
+  const options = ["--transport", "udp"];
+  const { nodes } = await trio(ports, options);
+  for (const node of nodes) node.say(100);
+  nodes.push(new Node("P4", [ports[3], ports[1]], options));
+  const [first, second, third, fourth] = nodes;
+  assert.match(fourth.run.out + first.run.out, /udp at udp:\/\/127\.0\.0\.1:/);
+  await fourth.sees(nodes.slice(0, 3));
+  fourth.say(10);
+  for (const node of nodes) await node.confirmed();
+  const marks = nodes.map(({ run }) => run.out.length);
+  for (const node of nodes) node.say(300);
+  await third.run.shows("[RECEIVE", marks[2]);
+  await third.kill();
+  for (const node of [first, second, fourth]) node.say(50);
+  await third.restart();
+  for (const [index, node] of nodes.entries()) await node.sees([third], marks[index]);
   for (const node of nodes) node.say(1);
   await judge(nodes);
 });

@@ -40,6 +40,10 @@ test("options have the defaults of S1 when only name and ports are given", () =>
   assert.is(parseOptions(["--help"]), "help");
   const given = parseOptions(["P1", "8001", "8002", "--expect", "0", "--election", "ring"]);
   assert.ok(given !== "help" && given.expect === 0 && given.election === "ring");
+  for (const transport of ["zeromq", "udp", "memory"]) {
+    const chosen = parseOptions(["P1", "8001", "8002", "--transport", transport]);
+    assert.ok(chosen !== "help" && chosen.transport === transport);
+  }
 });
 
 test("every bad argument is refused in one short line that names it", () => {
@@ -61,8 +65,7 @@ test("every bad argument is refused in one short line that names it", () => {
     [["P1", "9".repeat(1_000_000), "8002"], /port "9999/],
     [["P1", "8001", "8002", "--group", "a b"], /group's name "a b"/],
     [["P1", "8001", "8002", "--order", "total"], /--order "total" is unknown; use fifo or causal/],
-    [["P1", "8001", "8002", "--transport", "udp"], /udp is not available yet/],
-    [["P1", "8001", "8002", "--transport", "pigeon"], /"pigeon" is unknown/],
+    [["P1", "8001", "8002", "--transport", "pigeon"], /"pigeon" is unknown; use zeromq, udp or memory/],
     [["P1", "8001", "8002", "--expect", "3"], /--expect "3" is not a number from 0 to 2/],
     [["P1", "8001", "8002", "--expect", "-1"], /--expect/],
     [["P1", "8001", "8002", "--expect=x"], /--expect "x"/],
