@@ -9,15 +9,13 @@
  * lies): one sequence of views; members that move together from one view to the next delivered the same messages in it;
  * integrity, FIFO without gaps, causal order where configured; at most one leader for each view.
  */
-import { copyBytes } from "../base/bytes.ts";
 import { TuttiError } from "../base/errors.ts";
 import { type BallotRecord, readRecord } from "../membership/ballot_record.ts";
 import type { Address, Incarnation } from "../base/ids.ts";
 import type { Proposal } from "../membership/proposal.ts";
 import { type Departure, rankIn } from "../membership/view.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
-import { DEPENDENCY_BYTES, MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES } from "../wire/limits.ts";
-import { DataFlag, Encoding, Kind, writeU64 } from "../wire/message.ts";
+import { Kind, writeU64 } from "../wire/message.ts";
 import { Admission } from "./admission.ts";
 import { checkConfig, type GroupConfig } from "./config.ts";
 import { Delivery } from "./delivery.ts";
@@ -25,11 +23,11 @@ import { Giving } from "./giving.ts";
 import { Journal } from "./journal.ts";
 import { Membership, nextLife } from "./membership.ts";
 import { Ordering } from "./ordering.ts";
-import { orderBytes, writeOrder } from "./order_stage.ts";
 import { Reception } from "./reception.ts";
 import { Recovery } from "./recovery.ts";
 import { Repair } from "./repair.ts";
-import { EVERYBODY, EVERYBODY_NOW, GroupState } from "./state.ts";
+import { Sending } from "./sending.ts";
+import { GroupState } from "./state.ts";
 import type { Stored, StoreWrite } from "./stored.ts";
 import { Taking } from "./taking.ts";
 import { encodeViewEntry } from "./transfer.ts";
@@ -42,8 +40,6 @@ const LINGER_MS = 500;
 const LAST_LINGER_MS = 300;
 /** Names the snapshot for the journal among those for state transfers. */
 const JOURNAL = 0;
-
-const NONE: readonly number[] = [];
 
 /** One member of a group. */
 export class GroupMachine {
@@ -70,9 +66,7 @@ export class GroupMachine {
   voter: Voter | undefined = undefined;
 
   readonly #reception: Reception;
-  #openFirst = 0;
-  #ownPackets: Uint8Array[] = [];
-  #markedStable = 0;
+  readonly #sending: Sending;
   /** The view for which the members were told that this process is ready; 0 for none. */
   #readyTold = 0;
   #now = 0;
@@ -88,13 +82,14 @@ export class GroupMachine {
     const state = new GroupState(config);
     this.state = state;
     this.delivery = new Delivery(state);
+    this.#sending = new Sending(state, this.delivery);
     this.ordering = this.delivery.total === undefined ? undefined : new Ordering(state, this.delivery);
     this.repair = new Repair(state);
     this.repair.ordering = this.ordering;
     this.watch = new Watch(state, this.repair);
     this.giving = new Giving(state, this.delivery);
     this.membership = new Membership(state, this.delivery, this.repair, this.watch, {
-      settle: () => this.#settle(),
+      settle: () => this.#sending.settle(),
       candidates: () => this.admission.candidates(this.#now),
       putOff: (address) => this.admission.putOff(address, this.#now),
       gathering: (now) => this.admission.gathering(now),
@@ -115,7 +110,7 @@ export class GroupMachine {
         this.voter = undefined;
         this.ordering?.entered();
         for (const stream of state.view.streams) this.#take(stream, 0);
-        this.#markedStable = state.own.stable;
+        this.#sending.installed();
       },
       stranded: (decided) => this.#stranded(decided),
       excluded: (reason, through) => this.#excluded(reason, through),
@@ -177,9 +172,6 @@ export class GroupMachine {
     };
   }
 
-  /** Bytes of a message on the wire beyond its payload, dependencies aside. */
-  static readonly OVERHEAD_BYTES: number = PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES;
-
   /** Number of the present view; 0 while this is no member. */
   get viewNumber(): number {
     const { phase, roster } = this.state;
@@ -195,55 +187,14 @@ export class GroupMachine {
    */
   send(flags: number, payload: Uint8Array): number {
     const { state } = this;
-    const { own, roster } = state;
-    if (!state.active || state.blocked || state.leaving || state.restoring || roster === undefined) return 0;
-    const dependencies = this.delivery.order.dependencies(roster.streams, state.loopback);
-    const dependencyBytes = dependencies.length / 3 * DEPENDENCY_BYTES;
-    const room = this.#fragmentBytes;
-    const fragments = Math.max(1, Math.ceil((dependencyBytes + payload.length) / room));
-    if (!own.hasRoom(fragments * MESSAGE_HEADER_BYTES + dependencyBytes + payload.length, fragments)) {
+    if (!state.active || state.blocked || state.leaving || state.restoring) return 0;
+    const lamport = this.#sending.send(flags, payload);
+    if (lamport === 0) {
       this.watch.refused(this.#now);
       return 0;
     }
-    const lamport = state.clock.tick();
-    if (fragments === 1) this.#put(flags, dependencies, payload, lamport);
-    else {
-      let start = 0;
-      let end = room - dependencyBytes;
-      for (; end < payload.length; start = end, end += room) {
-        const first = start === 0 ? dependencies : NONE;
-        this.#put(flags | DataFlag.more, first, payload.subarray(start, end), lamport);
-      }
-      this.#put(flags, NONE, payload.subarray(start), lamport);
-    }
     this.ordering?.sent(lamport);
-    state.counters.messagesSent++;
-    return own.last;
-  }
-
-  /** Bytes of dependencies and payload of one DATA message. */
-  get #fragmentBytes(): number {
-    const { limits, packetBytesMax } = this.state.config;
-    return Math.min(limits.bundleBytes, packetBytesMax) - GroupMachine.OVERHEAD_BYTES;
-  }
-
-  /** Writes a DATA message, a whole one or a fragment, as the next of the own stream. */
-  #put(flags: number, dependencies: readonly number[], payload: Uint8Array, lamport: number): void {
-    const { own, multicast } = this.state;
-    const count = dependencies.length / 3;
-    const bodyBytes = count * DEPENDENCY_BYTES + payload.length;
-    if (!multicast.fits(bodyBytes)) this.#closePacket();
-    const sequence = ++own.last;
-    if (this.#openFirst === 0) this.#openFirst = sequence;
-    let offset = multicast.begin(Kind.data, flags, count, bodyBytes, sequence, lamport);
-    for (let index = 0; index < dependencies.length; index += 3) {
-      multicast.view.setUint16(offset, dependencies[index]);
-      writeU64(multicast.view, offset + 2, dependencies[index + 1]);
-      writeU64(multicast.view, offset + 10, dependencies[index + 2]);
-      offset += DEPENDENCY_BYTES;
-    }
-    multicast.bytes.set(payload, offset);
-    own.openBytes += MESSAGE_HEADER_BYTES + bodyBytes;
+    return state.own.last;
   }
 
   /** A packet arrived. Never throws for what a peer sent. The bytes belong to this member from now on. */
@@ -337,9 +288,9 @@ export class GroupMachine {
     let next = Infinity;
     if (state.roster?.self !== undefined && state.phase === "member") {
       this.#order();
-      if (state.multicast.openBytes > 0 && this.#openFirst !== 0) this.repair.announce(now);
-      this.#settle();
-      if (state.active && this.ordering?.tell() === true) this.#settle(); // what was just delivered here
+      if (this.#sending.isOpen) this.repair.announce(now);
+      this.#sending.settle();
+      if (state.active && this.ordering?.tell() === true) this.#sending.settle(); // what was just delivered here
       if (this.ordering !== undefined) this.#take(state.view.leader.stream, 0);
       this.watch.lead(now);
       this.#journal();
@@ -411,21 +362,11 @@ export class GroupMachine {
   /** What the others wait for, to know the total order. */
   #order(): void {
     const { ordering, state } = this;
-    const { own, multicast, clock } = state;
     if (ordering === undefined) return;
     state.waiting = ordering.waiting;
     if (!state.active) return;
     const order = ordering.due();
-    // Those that have an ORDER for each of its messages, and for each ORDER room for it.
-    if (order !== undefined && own.pending < 2 * own.windowMessages) {
-      const bodyBytes = orderBytes(order);
-      if (!multicast.fits(bodyBytes)) this.#closePacket();
-      const sequence = ++own.last;
-      if (this.#openFirst === 0) this.#openFirst = sequence;
-      const offset = multicast.begin(Kind.data, Encoding.order, 0, bodyBytes, sequence, clock.tick());
-      writeOrder(multicast, offset, order);
-      own.openBytes += MESSAGE_HEADER_BYTES + bodyBytes;
-    }
+    if (order !== undefined) this.#sending.order(order);
     if (ordering.tell()) this.repair.announce(this.#now);
   }
 
@@ -436,31 +377,6 @@ export class GroupMachine {
     if (stream === loopback && roster?.self !== undefined) {
       own.acknowledge(roster.rank, stream.delivered, stream.delivered);
     }
-  }
-
-  #closePacket(): void {
-    const { state } = this;
-    const { own, multicast } = state;
-    const room = state.config.packetBytesMax - multicast.openBytes;
-    if (own.stable > this.#markedStable && room >= MESSAGE_HEADER_BYTES) {
-      this.#markedStable = own.stable;
-      multicast.begin(Kind.mark, 0, 0, 0, own.last, own.stable);
-    }
-    const packet = multicast.take();
-    state.send(this.#openFirst === 0 ? EVERYBODY_NOW : EVERYBODY, packet);
-    if (this.#openFirst === 0) return;
-    own.keep(this.#openFirst, own.last, packet);
-    this.#openFirst = 0;
-    this.#ownPackets.push(packet);
-  }
-
-  /** Closes the open packet and delivers own messages. */
-  #settle(): void {
-    if (this.state.multicast.openBytes > 0) this.#closePacket();
-    const packets = this.#ownPackets;
-    if (packets.length === 0) return;
-    this.#ownPackets = [];
-    for (const packet of packets) this.delivery.handOwn(copyBytes(packet));
   }
 
   /** This member cannot enter the next view: it votes in it from outside, for the others, and starts anew. */
@@ -492,7 +408,7 @@ export class GroupMachine {
   #excluded(reason: Departure | undefined, through: number | undefined): void {
     const { state } = this;
     const { view } = state.view;
-    this.#settle();
+    this.#sending.settle();
     const ownLast = state.own.last;
     if (this.journal !== undefined) this.membership.persist(true);
     this.membership.reset();
@@ -514,9 +430,7 @@ export class GroupMachine {
         deliveredThrough: through === undefined ? undefined : Math.min(through, ownLast),
       });
     }
-    this.#openFirst = 0;
-    this.#ownPackets = [];
-    this.#markedStable = 0;
+    this.#sending.reset();
     state.begin(Math.max(nextLife(state.incarnation), state.config.incarnation) as Incarnation);
     state.phase = "joining";
     this.admission.start(view.members.map(({ address }) => address));

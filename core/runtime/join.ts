@@ -2,7 +2,7 @@
 import { invariant, TuttiError } from "../base/errors.ts";
 import type { MemberName } from "../base/ids.ts";
 import { completeLimits, completeTiming, type GroupConfig } from "../group/config.ts";
-import { GroupMachine } from "../group/machine.ts";
+import { OVERHEAD_BYTES } from "../group/sending.ts";
 import { heartbeatBytesMax } from "../wire/heartbeat.ts";
 import { DEPENDENCY_BYTES } from "../wire/limits.ts";
 import { newIncarnation, realEnvironment } from "./environment.ts";
@@ -67,7 +67,7 @@ export async function join(options: JoinOptions): Promise<Group> {
     const seeds = [...new Set(peers)].filter((peer) => peer !== address);
     const { packetBytesMax, packetBytesBest = packetBytesMax } = transport.traits;
     const memberCount = Math.max(MEMBERS_LEAST, seeds.length + 1);
-    const overheadBytes = GroupMachine.OVERHEAD_BYTES +
+    const overheadBytes = OVERHEAD_BYTES +
       Math.max(DEPENDENCY_BYTES * memberCount, heartbeatBytesMax(memberCount));
     if (packetBytesMax <= overheadBytes) {
       const text =

@@ -3,7 +3,6 @@ import { TuttiError } from "../base/errors.ts";
 import type { Incarnation, MemberName } from "../base/ids.ts";
 import { messageId } from "../group/events.ts";
 import type { LevelName } from "../wire/control.ts";
-import type { JoinOptions } from "./options.ts";
 
 /** Where a message stands in the total order. */
 export interface Place {
@@ -11,7 +10,7 @@ export interface Place {
   readonly position: number;
   /** Number of the view in which it was delivered. */
   readonly view: number;
-  /** What is certain of it: see {@link JoinOptions.level}. */
+  /** What is certain of it: see the option `level` of `join`. */
   readonly level: LevelName;
 }
 
