@@ -2,7 +2,7 @@
  * Tutti: group communication for TypeScript.
  *
  * The members of a group - processes on one machine or many - receive the same messages, reliably and in order, with no
- * broker to run. Pick a transport (`@tutti/tutti/zeromq`, `@tutti/tutti/memory`) and {@link join}.
+ * broker to run. Pick a transport (`@tutti/tutti/zeromq`, `@tutti/tutti/udp`, `@tutti/tutti/memory`) and {@link join}.
  *
  * @module
  */
