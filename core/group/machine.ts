@@ -205,7 +205,6 @@ export class GroupMachine {
 
   /** The application has taken a message of a stream, and all before it. */
   consumed(stream: ReceiveStream | undefined, sequence: number): void {
-    const { state } = this;
     if (stream === undefined) return;
     this.#take(stream, sequence);
   }

@@ -14,6 +14,7 @@
  */
 import { TuttiError } from "../base/errors.ts";
 import type { Command } from "../wire/command.ts";
+import { completeBounds } from "./bounds.ts";
 import type { LayoutReader, LayoutWriter } from "./layout.ts";
 import { type Outcome, OutcomeCode, readOutcome, refusal, writeOutcome } from "./outcome.ts";
 
@@ -68,22 +69,7 @@ interface Session {
  * @throws {TuttiError} `InvalidArgument` naming the option, its value and its bounds
  */
 export function completeSessionLimits(given: Partial<SessionLimits> | undefined): SessionLimits {
-  const limits = { ...DEFAULT_SESSION_LIMITS };
-  for (const [key, value] of Object.entries(given ?? {})) {
-    if (value === undefined) continue;
-    if (!Object.hasOwn(LIMIT_BOUNDS, key)) {
-      const names = Object.keys(LIMIT_BOUNDS).join(", ");
-      throw new TuttiError("InvalidArgument", `Cannot join: sessions.${key} is unknown; use one of ${names}`);
-    }
-    const [low, high] = LIMIT_BOUNDS[key as keyof SessionLimits];
-    if (!Number.isInteger(value) || value < low || value > high) {
-      throw new TuttiError(
-        "InvalidArgument",
-        `Cannot join: sessions.${key} is ${String(value)}; use a whole number from ${low} to ${high}`,
-      );
-    }
-    limits[key as keyof SessionLimits] = value;
-  }
+  const limits = completeBounds("join", "sessions.", DEFAULT_SESSION_LIMITS, given, LIMIT_BOUNDS);
   if (limits.bytesMax < SHARE * (limits.resultBytesMax + RESULT_BYTES)) {
     throw new TuttiError(
       "InvalidArgument",

@@ -39,10 +39,17 @@ export class Waits<T> {
     return this.#entries.size;
   }
 
-  /** Adds a caller; it is rejected at its deadline or when its signal fires, whichever comes first. */
-  add(wait: T, reject: (error: unknown) => void, patience: Patience): void {
+  /**
+   * Adds a caller; it is rejected at its deadline or when its signal fires, whichever comes first.
+   *
+   * @returns Takes it off the list again, for whoever satisfies it by other means.
+   */
+  add(wait: T, reject: (error: unknown) => void, patience: Patience): () => void {
     const { signal, deadlines, deadlineAt } = patience;
-    if (signal?.aborted) return reject(aborted(patience.what, signal));
+    if (signal?.aborted) {
+      reject(aborted(patience.what, signal));
+      return () => {};
+    }
     const entry: Entry<T> = { wait, reject, release: () => {} };
     const cancel = deadlines.set(deadlineAt, () => this.#reject(entry, patience.late()));
     const unwatch = signal === undefined ? undefined : this.#watch(signal, entry, patience.what);
@@ -51,6 +58,7 @@ export class Waits<T> {
       unwatch?.();
     };
     this.#entries.add(entry);
+    return () => this.#remove(entry);
   }
 
   /** The caller that has waited longest. The list must not be empty. */

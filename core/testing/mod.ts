@@ -6,6 +6,7 @@
  */
 export * from "./checkers/mod.ts";
 export * from "./conformance/mod.ts";
+export * from "./linearizability/mod.ts";
 export * from "./lossy_transport.ts";
 export * from "./shiviz.ts";
 export { type ClockOrder, VectorClock } from "../clock/vector.ts";

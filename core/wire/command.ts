@@ -56,7 +56,7 @@ export class Command {
   /** The object that it is for; `""` for none. */
   readonly name: string;
   /** How the operation is encoded. */
-  readonly encoding: Encoding;
+  readonly encoding: number;
   /** The operation; of a command that arrived, a view into its packet. */
   readonly operation: Uint8Array;
 
@@ -67,7 +67,7 @@ export class Command {
     sequence: number,
     lowest: number,
     name: string,
-    encoding: Encoding,
+    encoding: number,
     operation: Uint8Array,
   ) {
     this.kind = kind;

@@ -123,9 +123,9 @@ const BROKEN: readonly (readonly [what: string, breaks: readonly TraceProperty[]
   ["a joiner starts below what it had before", ["views"], PAIR + "b evicted 2\n b join\n b view 1 a\n end a"],
   ["a founder starts another group", ["views"], PAIR + "a crash\n a view 1 a\n end a"],
   [
-    "a crashed node comes back views later without a join",
+    "a crashed node comes back in an earlier view without a join",
     ["views"],
-    PAIR + "b crash\n a view 3 a\n a view 4 a,b\n b view 4 a,b\n end a",
+    PAIR + "a view 3 a,b\n b view 3 a,b\n b crash\n b view 2 a,b\n end a",
   ],
   ["an evicted node goes on without a join", ["views"], PAIR + "b evicted 2\n b view 3 a,b\n end a"],
   [
