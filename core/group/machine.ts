@@ -21,7 +21,7 @@ import { checkConfig, type GroupConfig } from "./config.ts";
 import { Delivery } from "./delivery.ts";
 import { Giving } from "./giving.ts";
 import { Journal } from "./journal.ts";
-import { Membership, nextLife } from "./membership.ts";
+import { Membership } from "./membership.ts";
 import { Ordering } from "./ordering.ts";
 import { Reception } from "./reception.ts";
 import { Recovery } from "./recovery.ts";
@@ -430,7 +430,7 @@ export class GroupMachine {
       });
     }
     this.#sending.reset();
-    state.begin(Math.max(nextLife(state.incarnation), state.config.incarnation) as Incarnation);
+    state.begin(Math.max(state.incarnation + 1, state.config.incarnation) as Incarnation);
     state.phase = "joining";
     this.admission.start(view.members.map(({ address }) => address));
   }

@@ -3,19 +3,18 @@
  *
  * The agreement itself is in membership/view_change.ts; what starts it may be wrong at any time without harm.
  */
-import type { Address, Incarnation } from "../base/ids.ts";
-import { type Election, makeElection } from "../election/mod.ts";
+import type { Address } from "../base/ids.ts";
 import { type BallotRecord, encodeRecord } from "../membership/ballot_record.ts";
 import type { Answer, Proposal } from "../membership/proposal.ts";
 import { type ChangeMessage, type ChangePort, ViewChange } from "../membership/view_change.ts";
 import { type Departure, isSameMember, type Member, rankIn, type View } from "../membership/view.ts";
 import type { Progress } from "../multicast/send_stream.ts";
-import { Kind } from "../wire/message.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
 import type { Archive } from "./archive.ts";
+import { Campaign } from "./campaign.ts";
 import { readChange, readNext, writeChange, writeCut } from "./change_messages.ts";
 import type { Delivery } from "./delivery.ts";
-import { draftProposal, idsOf } from "./draft.ts";
+import { draftProposal } from "./draft.ts";
 import { departedOf, Installation } from "./installation.ts";
 import { Laggards } from "./laggards.ts";
 import type { Repair } from "./repair.ts";
@@ -66,8 +65,7 @@ export class Membership implements ChangePort {
   readonly #host: MembershipHost;
   readonly #installation: Installation;
   readonly #laggards: Laggards;
-  #election: Election | undefined = undefined;
-  #electionTold = false;
+  readonly #campaign: Campaign;
   #now = 0;
   #holds: readonly number[] | undefined = undefined;
   #retries = 0;
@@ -78,8 +76,6 @@ export class Membership implements ChangePort {
   #repeatMs = REPEAT_MS;
   /** How often this process has come back in the present view. */
   #returns = 0;
-  /** Having come back, until when this member promises to nobody but the leader. */
-  #standsUntil = -Infinity;
 
   constructor(state: GroupState, delivery: Delivery, repair: Repair, watch: Watch, host: MembershipHost) {
     this.#state = state;
@@ -89,6 +85,7 @@ export class Membership implements ChangePort {
     this.#host = host;
     this.#installation = new Installation(state, delivery, watch);
     this.#laggards = new Laggards(state);
+    this.#campaign = new Campaign(state);
   }
 
   /** The view before the present one. */
@@ -143,9 +140,8 @@ export class Membership implements ChangePort {
     const { state } = this.change as ViewChange;
     state.promised = Math.max(promised, 1);
     state.accepted = accepted;
-    this.#standsUntil = now + this.#state.config.timing.suspectMinMs;
     this.wedge();
-    this.#giveUpAt = Math.max(this.#giveUpAt, this.#standsUntil);
+    this.#giveUpAt = Math.max(this.#giveUpAt, this.#watch.comeBack(now));
     this.#returns = returns + 1;
     this.#repair.beat = this.#returns * RETURN_BEATS;
     this.persist();
@@ -168,13 +164,12 @@ export class Membership implements ChangePort {
   reset(): void {
     this.change = undefined;
     this.#repair.sources = [];
-    this.#election = undefined;
+    this.#campaign.reset();
     this.#holds = undefined;
     this.#retries = 0;
     this.#giveUpAt = Infinity;
     this.#repeatAt = Infinity;
     this.#returns = 0;
-    this.#standsUntil = -Infinity;
   }
 
   /** A message of a view change from a member of the present view arrived. */
@@ -187,29 +182,15 @@ export class Membership implements ChangePort {
       counters.malformed++;
       return;
     }
-    if (message.kind === "prepare" && !this.mayPromise(peer)) return;
+    if (message.kind === "prepare" && !this.#watch.mayPromise(peer, now)) return;
     if (message.kind === "accept") this.#repair.sources = [peer.rank];
     if (!(this.change as ViewChange).receive(peer.rank, message)) counters.implausible++;
-  }
-
-  /**
-   * Whether a member may ask for promises: the leader, or anybody once the leader does not serve, or has been silent for long
-   * enough: who asks must have reason to, so this member need not be as sure itself. Else one member that hears
-   * nobody could stop everybody, and the leader's lease would mean nothing. Who is wedged has promised before: the leader's
-   * lease is over.
-   */
-  mayPromise(peer: Peer): boolean {
-    const { view, wedged } = this.#state;
-    if (this.#now < this.#standsUntil) return peer === view.leader;
-    return wedged || peer === view.leader || !this.#watch.leaderServes || this.#watch.isLeaseOver(this.#now);
   }
 
   /** A message of an election arrived. */
   elect(reader: PacketReader, peer: Peer, now: number): void {
     this.#now = now;
-    if (this.#election?.receive(peer.rank, reader.flags, reader.a, reader.b, now) !== true) {
-      this.#state.counters.implausible++;
-    }
+    this.#campaign.receive(reader, peer, now);
   }
 
   /** Somebody who joined with the next view, and so is no member of this one, tells of it. */
@@ -255,7 +236,7 @@ export class Membership implements ChangePort {
     if (change.state.decided !== undefined) return this.abandon(change.state.decided);
     this.#drive(change, now);
     if (change !== this.change || change.state.decided !== undefined) return;
-    this.#election?.tick(now);
+    this.#campaign.tick(now);
     if (change.wedged) {
       if (now >= this.#giveUpAt) this.#retry(now);
     } else if (this.wanted(now)) {
@@ -286,7 +267,7 @@ export class Membership implements ChangePort {
   nextDeadline(now: number): number {
     const { change } = this;
     if (change === undefined || change.state.decided !== undefined) return Infinity;
-    let next = this.#election?.nextDeadline() ?? Infinity;
+    let next = this.#campaign.nextDeadline();
     // What is overdue waits for something else to happen.
     if (this.#giveUpAt > now) next = Math.min(next, this.#giveUpAt);
     if (change.state.phase === "idle") return next;
@@ -417,24 +398,10 @@ export class Membership implements ChangePort {
   }
 
   #enter(roster: Roster, progress: readonly Progress[]): void {
-    const state = this.#state;
     this.#installation.enter(roster, progress);
     this.reset();
     this.change = new ViewChange(roster.view.members, roster.rank, this);
-    const ids = idsOf(roster.view.members);
-    this.#election = makeElection(state.config.election, {
-      self: roster.rank,
-      size: roster.size,
-      ids,
-      isAvailable: (rank) => {
-        const peer = roster.peers[rank];
-        return peer === roster.self
-          ? !state.leaving
-          : !peer.suspected && !peer.over && !peer.leaving && !peer.blocked;
-      },
-      send: (to, kind, round, candidate) => this.#sendElection(to, kind, round, candidate),
-    }, { electionMs: state.config.timing.electionMs });
-    this.#electionTold = true;
+    this.#campaign.enter(roster);
     this.persist();
     this.#watch.entered();
     this.#repair.hasten(this.#now);
@@ -473,16 +440,15 @@ export class Membership implements ChangePort {
       if (view.leader === view.self) this.#propose(change, now);
       return;
     }
-    const election = this.#election as Election;
-    if (election.winner === view.rank) return this.#propose(change, now);
-    if (election.winner >= 0 && this.#watch.available().includes(election.winner) && now < this.#giveUpAt) {
+    const campaign = this.#campaign;
+    if (campaign.winner === view.rank) return this.#propose(change, now);
+    if (campaign.winner >= 0 && this.#watch.available().includes(campaign.winner) && now < this.#giveUpAt) {
       return;
     }
-    if (election.running) return;
-    this.#electionTold = false;
+    if (campaign.running) return;
     this.#giveUpAt = now + this.#patience();
-    election.start(now);
-    if (election.winner === view.rank) this.#propose(change, now);
+    campaign.start(now);
+    if (campaign.winner === view.rank) this.#propose(change, now);
   }
 
   /** A view change takes too long: its proposer is gone, or stuck. */
@@ -494,25 +460,14 @@ export class Membership implements ChangePort {
     this.#retries++;
     if (view.leader === view.self || this.#retries > RETRIES_MAX) return this.#propose(change, now);
     if (this.#watch.leaderServes) return;
-    this.#electionTold = false;
-    this.#election?.start(now);
+    this.#campaign.start(now);
   }
 
   #electionEnded(now: number): void {
-    const election = this.#election;
+    if (!this.#campaign.ended()) return;
     const { view } = this.#state;
-    if (election === undefined || election.running || election.winner < 0 || this.#electionTold) return;
-    this.#electionTold = true;
-    const { name, messagesSent, winner } = election;
-    this.#state.tell({
-      type: "election",
-      epoch: view.number,
-      strategy: name,
-      winner: view.peers[winner].name,
-      messages: messagesSent,
-    });
     if (
-      winner === view.rank && !this.#watch.leaderServes && !this.#state.blocked &&
+      this.#campaign.winner === view.rank && !this.#watch.leaderServes && !this.#state.blocked &&
       this.change?.state.phase === "idle"
     ) {
       this.#propose(this.change, now);
@@ -531,13 +486,6 @@ export class Membership implements ChangePort {
     return this.#state.config.timing.changeMs * this.#state.random.between(1, 1.5);
   }
 
-  #sendElection(to: number, kind: number, round: number, candidate: number): void {
-    const { unicast, counters } = this.#state;
-    unicast.begin(Kind.election, kind, 0, 0, round, candidate);
-    counters.electionPackets++;
-    this.#state.sendUnicast(to);
-  }
-
   #sendInstall(member: Member, message: ChangeMessage): void {
     const { unicast, view } = this.#state;
     this.#count(1);
@@ -547,9 +495,4 @@ export class Membership implements ChangePort {
   #count(packets: number): void {
     this.#state.counters.changePackets += packets;
   }
-}
-
-/** The life after a given one. */
-export function nextLife(incarnation: Incarnation): Incarnation {
-  return incarnation + 1 as Incarnation;
 }

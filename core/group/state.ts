@@ -8,6 +8,7 @@ import type { Member } from "../membership/view.ts";
 import { ReceiveStream } from "../multicast/receive_stream.ts";
 import { SendStream } from "../multicast/send_stream.ts";
 import { OBSERVER_RANK } from "../wire/limits.ts";
+import type { Request } from "../wire/exchange.ts";
 import { lineageKey, type PacketIdentity, PacketWriter } from "../wire/packet_writer.ts";
 import type { GroupConfig } from "./config.ts";
 import type { Delivered, GroupOutput, WarningEvent } from "./events.ts";
@@ -77,6 +78,8 @@ export class GroupState {
   /** What the application gets, in order, and the streams of messages at the same index. */
   outputs: GroupOutput[] = [];
   outputStreams: (ReceiveStream | undefined)[] = [];
+  /** What clients want; whoever serves them takes it. */
+  requests: Request[] = [];
   /** What must be on disk before anything is sent; `undefined` when nothing has changed. */
   record: Uint8Array | undefined = undefined;
   /** A snapshot that is to be on disk likewise. */
@@ -193,9 +196,17 @@ export class GroupState {
   }
 
   /** Sends one message outside of any view. */
-  sendOutside(to: Address, kind: number, flags: number, a: number, b: number, body: Uint8Array): void {
+  sendOutside(
+    to: Address,
+    kind: number,
+    flags: number,
+    a: number,
+    b: number,
+    body: Uint8Array,
+    count: number = 0,
+  ): void {
     const { outside } = this;
-    const offset = outside.begin(kind as never, flags, 0, body.length, a, b);
+    const offset = outside.begin(kind as never, flags, count, body.length, a, b);
     outside.bytes.set(body, offset);
     this.send(to, outside.take());
   }

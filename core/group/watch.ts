@@ -39,6 +39,8 @@ export class Watch {
   #windowTold = -1;
   #blockedTold = false;
   #leadTold = false;
+  /** Having come back, until when this member stands by the leader. */
+  #standsUntil = -Infinity;
 
   constructor(state: GroupState, repair: Repair) {
     this.#state = state;
@@ -60,6 +62,7 @@ export class Watch {
     this.#blockedTold = false;
     this.#state.blocked = false;
     this.#leadTold = false;
+    this.#standsUntil = -Infinity;
   }
 
   /** A heartbeat arrived. */
@@ -184,6 +187,24 @@ export class Watch {
     const { view, config } = this.#state;
     const { detector } = view.leader;
     return detector !== undefined && detector.silence(now) > config.timing.suspectMinMs;
+  }
+
+  /**
+   * Whether a member may ask for promises: the leader, or anybody once the leader does not serve, or has been silent for long
+   * enough: who asks must have reason to, so this member need not be as sure itself. Else one member that hears
+   * nobody could stop everybody, and the leader's lease would mean nothing. Who is wedged has promised before: the leader's
+   * lease is over - unless that was in a former run of this process.
+   */
+  mayPromise(peer: Peer, now: number): boolean {
+    const { view, wedged } = this.#state;
+    if (peer === view.leader) return true;
+    return now >= this.#standsUntil && (wedged || !this.leaderServes || this.isLeaseOver(now));
+  }
+
+  /** This process has come back. @returns Until when it promises to nobody but the leader, whom it may have heard before. */
+  comeBack(now: number): number {
+    this.#standsUntil = now + this.#state.config.timing.suspectMinMs;
+    return this.#standsUntil;
   }
 
   /** Whether the leader can do its work, as far as this member knows. */

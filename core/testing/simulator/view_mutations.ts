@@ -256,8 +256,8 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     about: "a member promises to whoever asks while it hears the leader, whose lease then means nothing",
     scenarios,
     seed: 1,
-    plant: ({ membership, watch, state }) => {
-      membership.mayPromise = () => true;
+    plant: ({ watch, state }) => {
+      watch.mayPromise = () => true;
       // Somebody who hears nobody asks for promises, as bully and ring programs do.
       Object.defineProperty(watch, "leaderServes", {
         get: () => state.view.leader === state.view.self || !state.view.leader.suspected,
