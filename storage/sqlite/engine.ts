@@ -165,7 +165,8 @@ export class Engine {
     this.#hasFreed = free > FREE_PAGES_KEPT + FREE_PAGES_STEP;
     if (free <= FREE_PAGES_KEPT) return;
     const pages = Math.min(FREE_PAGES_STEP, free - FREE_PAGES_KEPT);
-    database.exec(`PRAGMA incremental_vacuum(${pages})`);
+    // One row for each page, and a step for each row: Deno's `exec` would take the first step only.
+    database.prepare(`PRAGMA incremental_vacuum(${pages})`).all();
     this.#bytesSinceCheckpoint += pages * 4096;
   }
 

@@ -30,22 +30,26 @@ export interface Opened {
   readonly content: Content;
 }
 
+/** Smallest size of a database. SQLite takes what is smaller for an empty one, writes over it, and removes its write-ahead log. */
+const DATABASE_BYTES_MIN = 512;
 /** A write-ahead log that has grown longer, by a large snapshot, is cut down to this many bytes. */
 const LOG_BYTES_KEPT = 16 << 20;
 
+/** For every connection: who finds the lock taken does not wait (Deno would, for 5 s), and what is read is not trusted. */
+const FOR_ALL = "PRAGMA busy_timeout = 0; PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF;";
+
 /**
- * How a connection works. Locked for everybody else, and by that without shared memory. A commit is synced before it returns, on
+ * How a connection that writes works. Locked for everybody else, and by that without shared memory. A commit is synced before it returns, on
  * macOS through the disk's own cache. Checkpoints are made when it suits, so not by SQLite in the middle of a commit.
  */
 const CONFIGURATION = `
+  ${FOR_ALL}
   PRAGMA locking_mode = EXCLUSIVE;
   PRAGMA synchronous = FULL;
   PRAGMA fullfsync = ON;
   PRAGMA checkpoint_fullfsync = ON;
   PRAGMA wal_autocheckpoint = 0;
   PRAGMA journal_size_limit = ${LOG_BYTES_KEPT};
-  PRAGMA cell_size_check = ON;
-  PRAGMA trusted_schema = OFF;
   PRAGMA temp_store = MEMORY;
 `;
 
@@ -59,11 +63,18 @@ export function openDatabase(sqlite: Sqlite, settings: Settings): Opened {
   try {
     const { databaseBytes, hasLog } = lookAt(path);
     if (Mark.exists(path)) {
-      if (databaseBytes !== undefined) return openExisting(sqlite, settings);
-      throw damaged(path, `it is gone, and "${markPath(path)}" says that it was there`);
+      if (databaseBytes === undefined) {
+        throw damaged(path, `it is gone, and "${markPath(path)}" says that it was there`);
+      }
+      if (databaseBytes < DATABASE_BYTES_MIN) throw damaged(path, `it has only ${databaseBytes} bytes`);
+      return openExisting(sqlite, settings);
     }
-    if (hasLog && (databaseBytes ?? 0) === 0) {
-      throw damaged(path, `it is gone or empty, and "${path}-wal" has something that belongs to it`);
+    if (databaseBytes === undefined || databaseBytes === 0) {
+      if (hasLog) {
+        throw damaged(path, `it is gone or empty, and "${path}-wal" has something that belongs to it`);
+      }
+    } else if (databaseBytes < DATABASE_BYTES_MIN) {
+      throw unusable(path, `it is no store: it has ${databaseBytes} bytes; use another path`);
     }
     return openNew(sqlite, settings);
   } catch (error) {
@@ -104,7 +115,7 @@ function openExisting(sqlite: Sqlite, settings: Settings): Opened {
 function readChecked(sqlite: Sqlite, { path, group, member }: Settings, mark: Mark): Content {
   const database = new sqlite.DatabaseSync(path, { readOnly: true });
   try {
-    database.exec("PRAGMA cell_size_check = ON; PRAGMA trusted_schema = OFF; BEGIN");
+    database.exec(`${FOR_ALL} BEGIN`);
     const content = readContent(database, path); // From its first read on, nobody else writes.
     checkMark(path, content, mark.read());
     checkOwner(path, "group", content.head.group, group);
@@ -139,7 +150,7 @@ function openNew(sqlite: Sqlite, { path }: Settings): Opened {
   try {
     database.exec(CONFIGURATION);
     // Heeded by a database without pages only.
-    database.exec("PRAGMA auto_vacuum = INCREMENTAL");
+    database.exec("PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL");
     begin(database);
     // Now that it is locked: somebody else may have made it meanwhile.
     if (Mark.exists(path)) throw inUse(path);

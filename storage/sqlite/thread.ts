@@ -2,7 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { TuttiError } from "../../core/base/errors.ts";
 import type { Stored, StoreWrite } from "../../core/runtime/store.ts";
-import { type Answer, buffersOf, type Call, unpackError } from "./calls.ts";
+import { type Answer, buffersOf, type Call, pack, unpackError, unpackStored } from "./calls.ts";
 import type { Settings } from "./options.ts";
 
 interface Waiting {
@@ -41,7 +41,8 @@ export class StoreThread {
 
   /** Writes something; its bytes are handed over. */
   async write(write: StoreWrite): Promise<void> {
-    await this.#call({ kind: "write", write }, buffersOf(write));
+    const parts = pack(write);
+    await this.#call({ kind: "write", parts }, buffersOf(parts));
   }
 
   /** Closes the store and ends the thread. */
@@ -71,7 +72,7 @@ export class StoreThread {
     if (this.#waiting.length === 0) this.#worker.unref();
     if (answer.kind === "done") {
       this.#isOpen = true;
-      waiting?.resolve(answer.stored);
+      waiting?.resolve(answer.parts === undefined ? undefined : unpackStored(answer.parts));
     } else waiting?.reject(unpackError(answer.error));
   }
 

@@ -2,7 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { TuttiError } from "../../core/base/errors.ts";
 import type { Stored } from "../../core/runtime/store.ts";
-import { type Answer, buffersOf, type Call, packError } from "./calls.ts";
+import { type Answer, buffersOf, type Call, pack, packError, unpackWrite } from "./calls.ts";
 import type { Engine } from "./engine.ts";
 import { openEngine } from "./open_engine.ts";
 import type { Settings } from "./options.ts";
@@ -24,13 +24,16 @@ async function serve(call: Call): Promise<void> {
     else {
       engine ??= await openEngine(settings);
       if (call.kind === "load") stored = engine.load();
-      else engine.write(call.write);
+      else engine.write(unpackWrite(call.parts));
     }
   } catch (error) {
     return say({ kind: "failed", error: packError(asTuttiError(error)) });
   }
   if (stored === undefined) say({ kind: "done" });
-  else say({ kind: "done", stored }, buffersOf(stored));
+  else {
+    const parts = pack(stored);
+    say({ kind: "done", parts }, buffersOf(parts));
+  }
   if (call.kind === "write") engine?.tidy();
 }
 

@@ -113,7 +113,9 @@ export class StoreProcess {
 
   /** @param shell A command line that the process is started with, with `"$@"` for itself. */
   constructor(module: string, args: readonly string[], shell?: string) {
-    const command = [process.execPath, "run", "-A", fileURLToPath(new URL(module, import.meta.url)), ...args];
+    const options = "Deno" in globalThis ? ["run", "-A"] : ["--experimental-strip-types", "--no-warnings"];
+    const path = fileURLToPath(new URL(module, import.meta.url));
+    const command = [process.execPath, ...options, path, ...args];
     const [program, ...rest] = shell === undefined ? command : ["/bin/sh", "-c", shell, "sh", ...command];
     this.#child = spawn(program, rest, { stdio: ["pipe", "pipe", "pipe"] });
     this.#ended = once(this.#child, "close");

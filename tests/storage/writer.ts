@@ -1,8 +1,9 @@
 /**
  * A process with a store, for tests: `PATH THREAD WHAT`.
  *
- * - `hold`: opens it, says so, and waits.
- * - `write FROM BYTES`: writes numbered batches one after the other, and says which were acknowledged; `BYTES` each.
+ * - `hold`: opens it, says so, and closes it when it is typed to.
+ * - `write FROM BYTES`: writes numbered batches of `BYTES` one after the other, and says which were acknowledged.
+ * - `read`: says which batches are there, whole.
  * - `leave`: writes once, and ends without closing it.
  * - `exit`: calls `process.exit` while a write is on its way.
  */
@@ -18,13 +19,24 @@ function batch(number: number): Uint8Array {
   return new Uint8Array(new Uint32Array(Math.ceil(Number(bytes) / 4)).fill(number).buffer);
 }
 
+function isBatch(number: number, bytes: Uint8Array): boolean {
+  return new Uint32Array(bytes.buffer).every((word) => word === number);
+}
+
 try {
-  await store.load();
+  const stored = await store.load();
   console.log("open");
+  if (what === "read") {
+    const { log = [] } = stored ?? {};
+    const numbers = log.filter(({ first, bytes }) => isBatch(first, bytes)).map(({ first }) => first);
+    console.log(`has ${numbers[0]} to ${numbers.at(-1)}, ${numbers.length} of ${log.length} whole`);
+    await store.close?.();
+  }
   if (what === "hold") {
     await new Promise((resolve) => process.stdin.once("data", resolve));
+    process.stdin.destroy();
     await store.close?.();
-    process.exit(0);
+    console.log("closed");
   }
   if (what === "leave") await store.write({ log: [{ first: 1, last: 1, bytes: batch(1) }] });
   if (what === "exit") {
