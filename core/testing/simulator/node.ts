@@ -345,6 +345,9 @@ export class SimulatedNode {
         if (this.life !== life || !this.up) return;
         this.up = false;
         this.#driver?.stop();
+        // The last member of a durable group has not left it: it stops, and takes the group with it.
+        const { journal, state } = this.machine as GroupMachine;
+        if (journal !== undefined && state.roster?.size === 1) this.#host.trace({ n: this.name, e: "crash" });
         this.#host.closeNetwork(this.address);
       },
       failed: (error: TuttiError) => {
