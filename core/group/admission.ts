@@ -13,6 +13,7 @@ import { type Address, compareNatural } from "../base/ids.ts";
 import { memberMaps } from "../membership/proposal.ts";
 import type { Member, View } from "../membership/view.ts";
 import { encodeControl, parseControl } from "../wire/control.ts";
+import { readRequest } from "../wire/exchange.ts";
 import { Kind } from "../wire/message.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
 import { orderLabel } from "./config.ts";
@@ -26,6 +27,8 @@ import type { Voter } from "./voter.ts";
 
 /** How long a stranger may go without a greeting before its connection is given up, in milliseconds. */
 const STRANGER_MS = 30_000;
+/** Most requests of clients that are taken in one turn. */
+const REQUESTS_MAX = 4096;
 /** Shortest time between two answers to the same stranger, in milliseconds. */
 const ANSWER_MS = 5;
 
@@ -191,6 +194,9 @@ export class Admission {
         case Kind.install:
           this.#install(reader, now);
           break;
+        case Kind.request:
+          sound = this.#request(reader, now);
+          break;
         case Kind.chunk:
           if (this.#state.phase === "joining") this.#taking.chunk(reader, now);
           break;
@@ -199,6 +205,22 @@ export class Admission {
       }
     }
     if (!sound) counters.malformed++;
+  }
+
+  /** A client wants something. @returns Whether it makes sense. */
+  #request(reader: PacketReader, now: number): boolean {
+    const { config, requests, counters } = this.#state;
+    const request = readRequest(reader);
+    if (request === undefined) return false;
+    if (config.replicas === undefined || request.group !== config.group || request.from === config.address) {
+      counters.implausible++;
+    } else if (requests.length < REQUESTS_MAX) {
+      // It must be reached for, or it would never hear the answer.
+      this.stranger(request.from, now);
+      if (this.#idle.has(request.from)) this.#idle.set(request.from, now);
+      requests.push(request);
+    }
+    return true;
   }
 
   /** Does what has become due. */
@@ -259,6 +281,7 @@ export class Admission {
         messageBytesMax: config.limits.messageBytesMax,
         suspectMinMs: Math.round(config.timing.suspectMinMs),
         founders: [...this.#founders],
+        replicas: config.replicas ?? "",
         view: view?.number ?? 0,
         lineage: view?.lineage ?? 0,
         voter: phase === "joining" ? this.#voter()?.incarnation ?? 0 : 0,

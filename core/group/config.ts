@@ -115,6 +115,8 @@ export interface GroupConfig {
   readonly limits: Limits;
   /** Times. */
   readonly timing: Timing;
+  /** What is replicated, in words: all members must be configured alike. Default: nothing. */
+  readonly replicas?: string;
   /** Compresses large values. */
   readonly compression?: Compression;
   /** Largest packet of the transport, in bytes. */

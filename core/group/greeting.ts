@@ -14,6 +14,9 @@ import { readMembers } from "../membership/proposal.ts";
 import type { View } from "../membership/view.ts";
 import { type ControlMap, isAddress, isCount } from "../wire/control.ts";
 
+/** Longest description of what is replicated, in UTF-16 code units. */
+const REPLICAS_LENGTH_MAX = 512;
+
 /** Who somebody is, how it is configured, and where it stands. */
 export interface Hello {
   /** Name of the group. */
@@ -38,6 +41,8 @@ export interface Hello {
   readonly suspectMinMs: number;
   /** Those with whom it would found a group, in natural order; empty if it only joins. */
   readonly founders: readonly Address[];
+  /** What it replicates; `""` for nothing. */
+  readonly replicas: string;
   /** Number of its view; 0 if it has none. */
   readonly view: number;
   /** Lineage of its view; 0 if it has none. */
@@ -102,8 +107,9 @@ export interface Pull {
 export function readHello(map: ControlMap | undefined): Hello | undefined {
   if (map === undefined) return undefined;
   const { group, name, address, incarnation, order, election, founders, view, lineage, ready, voter } = map;
-  const { windowMessages, windowBytes, messageBytesMax, suspectMinMs } = map;
+  const { windowMessages, windowBytes, messageBytesMax, suspectMinMs, replicas } = map;
   if (!isCount(suspectMinMs)) return undefined;
+  if (typeof replicas !== "string" || replicas.length > REPLICAS_LENGTH_MAX) return undefined;
   if (!isName(group, GROUP_BYTES_MAX) || !isName(name, NAME_BYTES_MAX) || !isAddress(address)) {
     return undefined;
   }
@@ -130,6 +136,7 @@ export function readHello(map: ControlMap | undefined): Hello | undefined {
     messageBytesMax,
     suspectMinMs,
     founders,
+    replicas,
     view,
     lineage,
     voter,

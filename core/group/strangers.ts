@@ -154,6 +154,10 @@ export class Strangers {
     if (hello.election !== config.election) {
       return `its election is ${hello.election}, not ${config.election}`;
     }
+    const { replicas = "" } = config;
+    if (hello.replicas !== replicas) {
+      return `its replicas are ${hello.replicas || "none"}, not ${replicas || "none"}`;
+    }
     if (hello.suspectMinMs !== Math.round(config.timing.suspectMinMs)) {
       return `its timing.suspectMinMs is ${hello.suspectMinMs}, not ${config.timing.suspectMinMs}`;
     }

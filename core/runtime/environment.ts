@@ -26,6 +26,11 @@ export function realEnvironment(): Environment {
   };
 }
 
+/** A random whole number from 1 to 2^52: for names that must not come twice, not for secrets. */
+export function randomNumber(): number {
+  return 1 + Math.floor(Math.random() * 2 ** 52);
+}
+
 /** This life's number: later than that of any former life, and unlike that of any other member. */
 export function newIncarnation(): Incarnation {
   return Date.now() * 1024 + Math.floor(Math.random() * 1024) as Incarnation;

@@ -2,7 +2,7 @@
  * The Group: what an application holds. Promises and iterators around a machine and its driver, and nothing else.
  */
 import { TuttiError } from "../base/errors.ts";
-import { type Address, type Incarnation, type MemberName, MEMBERS_MAX } from "../base/ids.ts";
+import { type Address, type Incarnation, type MemberName } from "../base/ids.ts";
 import type { GroupConfig } from "../group/config.ts";
 import {
   type ControlEvent,
@@ -27,6 +27,8 @@ import {
   type StateHandler,
   type WaitOptions,
 } from "./options.ts";
+import { Readiness } from "./readiness.ts";
+import { type Replicas, Replication } from "./replication.ts";
 import type { Receipt } from "./receipt.ts";
 import { Sender } from "./sender.ts";
 import type { GroupStats } from "./stats.ts";
@@ -34,7 +36,6 @@ import type { Store, Stored, StoreWrite } from "./store.ts";
 import { guardTrace } from "./guard.ts";
 import type { TraceLine } from "./trace.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
-import { Waits } from "./waits.ts";
 
 /**
  * A member's hold on its group: made by {@link join}.
@@ -58,13 +59,11 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   readonly #leadership: LeadershipHolder;
   readonly #state: StateHandler | undefined;
   readonly #store: Store | undefined;
+  readonly #replication: Replication | undefined;
   #stopDiscovery: () => void = () => {};
-  readonly #readies = new Waits<
-    { readonly check: () => boolean; readonly accept: () => void; readonly all: boolean }
-  >();
+  readonly #readiness: Readiness;
   #closing: Promise<CloseReport> | undefined = undefined;
   #failure: TuttiError | undefined = undefined;
-  #refusals: string[] = [];
   /** Own messages of the present life whose confirmation was traced. */
   #stableTraced = 0;
   #tracedView = 0;
@@ -79,6 +78,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     options: JoinOptions,
     environment: Environment,
     stored: Stored | undefined,
+    replicas: Replicas | undefined,
     connect: (handler: TransportHandler) => void,
   ) {
     this.name = config.name;
@@ -101,6 +101,18 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       trace: this.#trace,
       checkOpen: (what) => this.#checkOpen(what),
     });
+    this.#replication = replicas === undefined ? undefined : new Replication({
+      ...replicas,
+      machine: this.#machine,
+      driver: this.#driver,
+      environment,
+      sender: this.#sender,
+      state: options.state,
+      traced: this.#trace !== undefined,
+      checkOpen: (what) => this.#checkOpen(what),
+      failed: (what, cause) => this.#callbackFailed(what, cause),
+    });
+    this.#readiness = new Readiness(this.#machine, this.#driver, environment);
     this.#leadership = new LeadershipHolder(this.#machine, this.#driver, environment);
     connect(this.#driver);
     this.#discover(options);
@@ -177,52 +189,22 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
    *   `Aborted`, `Closed`, `InvalidArgument`
    */
   ready(options: ReadyOptions = {}): Promise<void> {
-    const wait = deadlineMs("wait for members", options.deadline, DEFAULT_DEADLINE_MS);
     this.#checkOpen("wait for members");
-    const { members } = options;
-    if (members !== undefined && typeof members !== "number" && !isNameList(members)) {
-      throw new TuttiError(
-        "InvalidArgument",
-        "Cannot wait for members: members is neither a number nor a list of names",
-      );
+    return this.#readiness.wait(options);
+  }
+
+  /**
+   * Waits until everything that was confirmed to anybody before this call is applied to the replicas at this member: what their `local`
+   * halves say then is no older than the call.
+   *
+   * @param options Default deadline 30,000 ms.
+   * @throws {TuttiError} `InvalidArgument` when the group has no replicas; `NotPrimary`, `DeadlineExceeded`, `Aborted`, `Closed`
+   */
+  async readBarrier(options: WaitOptions = {}): Promise<void> {
+    if (this.#replication === undefined) {
+      throw new TuttiError("InvalidArgument", "Cannot read: the group has no replicas; pass some to join");
     }
-    if (
-      typeof members === "number" && !(Number.isInteger(members) && members >= 1 && members <= MEMBERS_MAX)
-    ) {
-      throw new TuttiError("InvalidArgument", `Cannot wait for ${members} members; use 1 to ${MEMBERS_MAX}`);
-    }
-    const names = typeof members === "object" ? members : [];
-    const count = typeof members === "number" ? members : Math.max(1, this.#machine.state.config.expect);
-    const present = (): string[] => this.view?.members.map(({ name }) => name) ?? [];
-    const check = (): boolean => {
-      if (this.#machine.state.restoring) return false;
-      const there = present();
-      return names.length > 0 ? names.every((name) => there.includes(name)) : there.length >= count;
-    };
-    if (check()) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      const late = (): TuttiError => {
-        const there = present();
-        const wanted = names.length > 0 ? `members ${names.join(", ")}` : `${count} members`;
-        const found = there.length > 0
-          ? `there are ${there.join(", ")}`
-          : "this process is not in a group yet";
-        const refusals = this.#refusals.length > 0 ? ` (${this.#refusals.join("; ")})` : "";
-        return new TuttiError(
-          this.#refusals.length > 0 ? "Refused" : "DeadlineExceeded",
-          `Cannot reach ${wanted} in time: ${found}${refusals}; check that all run and are configured alike`,
-          { retryable: true },
-        );
-      };
-      this.#readies.add({ check, accept: resolve, all: names.length === 0 }, reject, {
-        what: "wait for members",
-        deadlines: this.#driver.deadlines,
-        deadlineAt: this.#environment.now() + wait,
-        signal: options.signal,
-        late,
-      });
-      this.#driver.wake();
-    });
+    await this.#replication.barrier(options);
   }
 
   /** A snapshot of what this member has counted. */
@@ -304,7 +286,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     );
     this.#stopDiscovery();
     this.#sender.stopSending(error);
-    this.#readies.rejectAll(error);
+    this.#replication?.stop(error);
+    this.#readiness.stop(error);
     // This application takes nothing more, so it need not confirm its own messages.
     const untaken = this.#inbox.waiting;
     this.#inbox.close(this.#failure);
@@ -345,19 +328,18 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   #inboxOwner(): InboxOwner {
     return {
       stateful: this.#state !== undefined,
+      unattended: this.#replication !== undefined,
       delivering: (message) => this.#traceDelivery(message),
       telling: (event) => this.#telling(event),
-      consumed: (stream, sequence) => this.#machine.consumed(stream, sequence),
-      callbackFailed: (what, cause) => {
-        const text = `Cannot go on: ${what} failed: ${String(cause)}; mend it and join again`;
-        this.#fail(new TuttiError("CallbackFailed", text, { cause }));
-        queueMicrotask(() => {
-          throw cause; // an error of the application surfaces as any uncaught one does
-        });
+      consumed: (stream, sequence) => (this.#replication ?? this.#machine).consumed(stream, sequence),
+      passed: (stream, sequence) => {
+        if (this.#replication === undefined) this.#machine.consumed(stream, sequence);
       },
+      callbackFailed: (what, cause) => this.#callbackFailed(what, cause),
       snapshot: (transfer) => this.#snapshot(transfer),
       restore: ({ snapshot, own }) => {
         if (!own) this.#trace?.({ n: this.name, e: "join" });
+        if (this.#replication !== undefined) return this.#replication.restore(snapshot);
         if (snapshot !== undefined) return this.#state?.restore(snapshot);
       },
       restored: () => {
@@ -366,6 +348,14 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       },
       settled: () => this.#driver.wake(),
     };
+  }
+
+  #callbackFailed(what: string, cause: unknown): void {
+    const text = `Cannot go on: ${what} failed: ${String(cause)}; mend it and join again`;
+    this.#fail(new TuttiError("CallbackFailed", text, { cause }));
+    queueMicrotask(() => {
+      throw cause; // an error of the application surfaces as any uncaught one does
+    });
   }
 
   /** A member that joins wants this application's state. A failure is that member's loss only. */
@@ -382,10 +372,10 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       this.#driver.wake();
     };
     try {
-      const result = this.#state?.snapshot();
-      if (result === undefined || result instanceof Uint8Array) {
-        taken(this.#state === undefined ? undefined : result);
-      } else Promise.resolve(result).then(taken, failed);
+      const result = this.#replication?.snapshot(transfer) ?? this.#state?.snapshot();
+      if (result === undefined && this.#state !== undefined) failed("it is not a Uint8Array");
+      else if (result === undefined || result instanceof Uint8Array) taken(result);
+      else Promise.resolve(result).then(taken, failed);
     } catch (error) {
       failed(error);
     }
@@ -399,7 +389,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
           else this.#look(output);
         }
         this.#sender.settlePlaces();
-        this.#inbox.outputs(outputs, streams);
+        const rest = this.#replication?.outputs(outputs, streams) ?? { outputs, streams };
+        this.#inbox.outputs(rest.outputs, rest.streams);
       },
       progress: () => this.#progress(),
       ...(this.#store === undefined ? {} : { persist: (write, done) => this.#persist(write, done) }),
@@ -433,15 +424,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   /** Some events concern this object before they reach the application. */
   #look(event: GroupOutput): void {
     if (event.type === "warning" && (event.code === "refused" || event.code === "refused-peer")) {
-      this.#refusals.push(event.text);
-      if (this.#refusals.length > 8) this.#refusals.shift();
-      // Who waits for certain members may not care for the one that is refused, nor does who is a member already.
-      if (event.code === "refused" || this.view === undefined) {
-        this.#readies.rejectAll(
-          new TuttiError("Refused", `Cannot join: ${event.text}; configure all members alike`),
-          (wait) => wait.all,
-        );
-      }
+      // Who is a member already does not care for another one that is refused.
+      this.#readiness.refused(event.text, event.code === "refused" || this.view === undefined);
     } else if (event.type === "view") {
       this.#deliveredView = event.view.number;
     } else if (event.type === "evicted") {
@@ -475,8 +459,9 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     const { own, incarnation } = this.#machine.state;
     this.#traceStable(incarnation, own.stable);
     this.#sender.progress();
+    this.#replication?.progress();
     this.#leadership.review();
-    this.#readies.settle((wait) => wait.check(), (wait) => wait.accept());
+    this.#readiness.settle();
   }
 
   #traceStable(incarnation: Incarnation, through: number): void {
@@ -493,7 +478,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     this.#failure = error;
     this.#sender.stopSending(error);
     this.#sender.stopConfirming(error);
-    this.#readies.rejectAll(error);
+    this.#replication?.stop(error);
+    this.#readiness.stop(error);
     this.#inbox.close(error);
     this.#left();
     void this.close({ deadline: 0 });
@@ -511,8 +497,4 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     const place = position > 0 ? { i: position } : {};
     this.#trace?.({ n: this.name, e: "deliver", m, from, ...place, ...(replayed ? { replay: true } : {}) });
   }
-}
-
-function isNameList(value: unknown): value is readonly string[] {
-  return Array.isArray(value) && value.every((name) => typeof name === "string" && name !== "");
 }

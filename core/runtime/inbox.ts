@@ -12,6 +12,7 @@
  */
 import type { ControlEvent, GroupEvent, GroupOutput, Message, RestorePoint } from "../group/events.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
+import { Command } from "../wire/command.ts";
 import { UNDECODABLE } from "../wire/value.ts";
 
 /** Takes messages in batches; a promise holds back the next batch. */
@@ -24,12 +25,16 @@ export type OnEvent = (event: ControlEvent) => void;
 export interface InboxOwner {
   /** Whether the application keeps a state for members that join. */
   readonly stateful: boolean;
+  /** Whether there is something besides the application, so that nobody need take events. */
+  readonly unattended: boolean;
   /** A message is about to be handed to the application. */
   delivering(message: Message): void;
   /** An event is about to be handed to the application. */
   telling(event: ControlEvent): void;
   /** The application has taken a message and all before it of the same stream. */
   consumed(stream: ReceiveStream | undefined, sequence: number): void;
+  /** A command to a replicated object was passed over: it is not for the application. */
+  passed(stream: ReceiveStream | undefined, sequence: number): void;
   /** The application's callback threw, or its promise was rejected: nobody knows what it has done. */
   callbackFailed(what: string, cause: unknown): void;
   /** The application's state is wanted for a member that joins. */
@@ -215,8 +220,8 @@ export class Inbox {
 
   /** Gives the message at the head to whoever iterates. @returns Whether it went. */
   #handOne(message: Message): boolean {
-    if (message.value === UNDECODABLE) {
-      this.#owner.consumed(this.#drop(), message.sequence);
+    if (isHidden(message)) {
+      this.#passOver(message, this.#drop());
       return true;
     }
     const waiter = this.#waiters.shift();
@@ -237,7 +242,8 @@ export class Inbox {
       this.#call("onEvent", () => onEvent(event));
       return true;
     }
-    if (this.#onMessages !== undefined) { // messages go on, whether or not anybody iterates
+    // Messages, or commands, go on, whether or not anybody iterates.
+    if (this.#onMessages !== undefined || (this.#owner.unattended && !this.#started)) {
       this.#drop();
       this.#owner.telling(event);
       if (this.#events.length < this.#eventsMax) this.#events.push(event);
@@ -278,19 +284,29 @@ export class Inbox {
       if (output.type !== "message") break;
       batch.push(output);
       streams.push(this.#streams[index]);
-      if (output.value === UNDECODABLE && shown === batch) shown = [];
+      if (shown === batch && isHidden(output)) shown = [];
     }
     for (let count = batch.length; count > 0; count--) this.#drop();
-    if (shown !== batch) shown = batch.filter((message) => message.value !== UNDECODABLE);
-    for (const message of shown) this.#owner.delivering(message);
+    if (shown !== batch) shown = batch.filter((message) => !isHidden(message));
+    for (const message of batch) if (message.value !== UNDECODABLE) this.#owner.delivering(message);
+    if (shown.length === 0) return this.#taken(batch, streams);
     this.#call("onMessages", () => onMessages(shown), () => this.#taken(batch, streams));
   }
 
   #taken(batch: readonly Message[], streams: readonly (ReceiveStream | undefined)[]): void {
     for (let index = 0; index < batch.length; index++) {
-      this.#owner.consumed(streams[index], batch[index].sequence);
+      const { value, sequence } = batch[index];
+      if (value instanceof Command) this.#owner.passed(streams[index], sequence);
+      else this.#owner.consumed(streams[index], sequence);
     }
     this.#owner.settled();
+  }
+
+  /** What is not for the application has its place all the same. */
+  #passOver(message: Message, stream: ReceiveStream | undefined): void {
+    if (message.value === UNDECODABLE) return this.#owner.consumed(stream, message.sequence);
+    this.#owner.delivering(message);
+    this.#owner.passed(stream, message.sequence);
   }
 
   /** Calls the application; while a promise of its is open nothing else is handed over. */
@@ -312,6 +328,11 @@ export class Inbox {
       this.#work();
     }).catch((error: unknown) => this.#owner.callbackFailed(what, error));
   }
+}
+
+/** Whether the application must not see it. */
+function isHidden({ value }: Message): boolean {
+  return value === UNDECODABLE || value instanceof Command;
 }
 
 /** What may be dropped when nobody takes it: what matters only while it is new. */

@@ -8,6 +8,7 @@ import { DEPENDENCY_BYTES } from "../wire/limits.ts";
 import { newIncarnation, realEnvironment } from "./environment.ts";
 import { Group } from "./group.ts";
 import { checkJoinOptions, type JoinOptions } from "./options.ts";
+import { prepareReplicas, replicasLabel } from "./replica_options.ts";
 import type { Store, Stored } from "./store.ts";
 import type { TransportHandler } from "./transport.ts";
 
@@ -53,6 +54,7 @@ export async function join(options: JoinOptions): Promise<Group> {
   if (level === "durable" && options.store === undefined) {
     throw new TuttiError("InvalidArgument", "Cannot join: the level durable needs the option store");
   }
+  const replicas = prepareReplicas(options, order, limits);
   const environment = realEnvironment();
   // The adapter needs its handler before it knows its address, the machine its address before it exists.
   let driver: TransportHandler | undefined;
@@ -88,11 +90,13 @@ export async function join(options: JoinOptions): Promise<Group> {
       level,
       limits: { ...limits, bundleBytes: Math.min(limits.bundleBytes, packetBytesBest) },
       ...(options.compression === undefined ? {} : { compression: options.compression }),
+      ...(replicas === undefined ? {} : { replicas: replicasLabel(replicas.set) }),
       timing,
       packetBytesMax,
       seed: newIncarnation(),
     };
-    const group = new Group(config, options, environment, stored, (handler) => driver = handler);
+    const connect = (handler: TransportHandler): void => void (driver = handler);
+    const group = new Group(config, options, environment, stored, replicas, connect);
     invariant(driver !== undefined, "the driver was not connected");
     return group;
   } catch (error) {

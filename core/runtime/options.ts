@@ -2,6 +2,7 @@
 import { TuttiError } from "../base/errors.ts";
 import type { Compression, Limits, Timing } from "../group/config.ts";
 import type { Address } from "../base/ids.ts";
+import type { SessionLimits } from "../replication/sessions.ts";
 import type { Store } from "./store.ts";
 import type { TraceLine } from "./trace.ts";
 import type { EngineName, LevelName, OrderName } from "../wire/control.ts";
@@ -48,6 +49,14 @@ export interface JoinOptions {
   readonly onEvent?: OnEvent;
   /** The application's state, for members that join later. Without it they get the messages from when they join. */
   readonly state?: StateHandler;
+  /**
+   * Replicated objects, by name: made by {@link replicatedMap}, {@link replicatedCounter}, {@link replicatedLog} or {@link replicate}, and
+   * used by what those returned. They need the order `total`, are the same at all members, and live beside the messages and the state
+   * of the application. Default: none.
+   */
+  readonly replicas?: Readonly<Record<string, Replica>>;
+  /** Bounds of what the replicas remember of their clients; the same at all members. */
+  readonly sessions?: Partial<SessionLimits>;
   /** Where this member keeps what it must not forget over a restart. Without it a restarted process is a stranger. */
   readonly store?: Store;
   /** Compresses large values, for example `deflate()`. All members must be configured alike. Default: nothing is compressed. */
@@ -78,6 +87,12 @@ export interface StateHandler {
    * @param snapshot What `snapshot` gave at another member.
    */
   restore(snapshot: Uint8Array): void | PromiseLike<void>;
+}
+
+/** A replicated object: pass it to `join` as one of its `replicas`, and use it once it has joined. */
+export interface Replica {
+  /** What it is. */
+  readonly kind: "map" | "counter" | "log" | "machine";
 }
 
 /** A way to find members: a beacon, a name service, a file. */
@@ -129,6 +144,8 @@ const JOIN_OPTIONS: Record<keyof JoinOptions, string> = {
   onMessages: "function",
   onEvent: "function",
   state: "object",
+  replicas: "object",
+  sessions: "object",
   store: "object",
   compression: "object",
   discovery: "object",

@@ -98,7 +98,7 @@ export class Sender {
   writable(deadlineAt: number, signal: AbortSignal | undefined): Promise<void> {
     if (this.#isWritable()) return Promise.resolve();
     const late = (): TuttiError =>
-      new TuttiError("DeadlineExceeded", `Cannot wait for room any longer: ${this.#whyFull()}`, {
+      new TuttiError("DeadlineExceeded", `Cannot wait for room any longer: ${this.whyFull()}`, {
         retryable: true,
       });
     return new Promise((resolve, reject) => {
@@ -273,7 +273,7 @@ export class Sender {
       (this.#sends.size > 0 && this.#sendBytes + bytes > own.windowBytes)
     ) {
       const text =
-        `Cannot send: ${this.#sends.size} sends wait already, because ${this.#whyFull()}; await each send`;
+        `Cannot send: ${this.#sends.size} sends wait already, because ${this.whyFull()}; await each send`;
       throw new TuttiError("WindowFull", text, { retryable: true });
     }
     this.#sendBytes += bytes;
@@ -331,12 +331,13 @@ export class Sender {
   #notSent(): TuttiError {
     const { phase, blocked, wedged, restoring } = this.#context.machine.state;
     const code = phase !== "member" || blocked || wedged || restoring ? "NotPrimary" : "WindowFull";
-    return new TuttiError(code, `Cannot send: ${this.#whyFull()}; the message was not sent`, {
+    return new TuttiError(code, `Cannot send: ${this.whyFull()}; the message was not sent`, {
       retryable: true,
     });
   }
 
-  #whyFull(): string {
+  /** Why nothing can be sent at once, after "because". */
+  whyFull(): string {
     const { phase, blocked, wedged, restoring, own, roster } = this.#context.machine.state;
     if (phase !== "member" || roster === undefined) return "this process is not a member of a view yet";
     if (blocked) {

@@ -49,6 +49,7 @@ export function helloOf(table: Table, name: string, fields: Partial<Hello> = {})
     windowBytes: 100_000,
     messageBytesMax: 1000,
     suspectMinMs: 1200,
+    replicas: "",
     founders: [],
     view: 0,
     lineage: 0,

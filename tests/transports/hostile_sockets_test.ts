@@ -269,6 +269,7 @@ function greetingOf(group: string, address: string, groupKey: number): Uint8Arra
     windowBytes: 100_000,
     messageBytesMax: 1000,
     suspectMinMs: 1200,
+    replicas: "",
     founders: [],
     view: 0,
     lineage: 0,

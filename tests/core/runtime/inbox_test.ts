@@ -22,17 +22,20 @@ function made(choices: {
   readonly onEvent?: boolean;
   readonly stateful?: boolean;
   readonly eventsMax?: number;
+  readonly unattended?: boolean;
 } = {}): { inbox: Inbox; story: string[]; release: () => void; give: (...outputs: GroupOutput[]) => void } {
   const story: string[] = [];
   let gate: (() => void) | undefined;
   const owner: InboxOwner = {
     stateful: choices.stateful ?? true,
+    unattended: choices.unattended ?? false,
     delivering: () => {},
     telling: () => {},
     consumed: (_stream, sequence) => story.push(`taken ${sequence}`),
+    passed: (_stream, sequence) => story.push(`passed ${sequence}`),
     callbackFailed: (what, cause) => story.push(`${what} failed: ${cause}`),
     snapshot: (transfer) => story.push(`snapshot ${transfer}`),
-    restore: (snapshot) => void story.push(`restore ${snapshot?.length}`),
+    restore: ({ snapshot }) => void story.push(`restore ${snapshot?.length}`),
     restored: () => void story.push("restored"),
     settled: () => {},
   };
@@ -114,7 +117,7 @@ test("a snapshot is taken at once when there is no state, or nobody has asked fo
 
 test("a state is replaced in its place: behind what came before, ahead of what follows", async () => {
   const { story, release, give } = made({ onMessages: true, onEvent: true });
-  give(message(1), { type: "restore", snapshot: new Uint8Array(3) }, VIEW, message(2));
+  give(message(1), { type: "restore", snapshot: new Uint8Array(3), own: false }, VIEW, message(2));
   release();
   await settle();
   assert.equal(story, ["batch 1", "taken 1", "restore 3", "restored", "event unblocked", "batch 2"]);
