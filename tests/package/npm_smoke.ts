@@ -94,7 +94,7 @@ try {
     });
   }
   for (const major of NODE_MAJORS) {
-    step(`two members over memory, three over ZeroMQ and UDP, under Node ${major}`, () => {
+    step(`two members over memory, three over ZeroMQ and UDP, a store on disk, under Node ${major}`, () => {
       const version = command(folder, "npx", "-y", `node@${major}`, "--version").trim();
       if (!version.startsWith(`v${major}.`)) throw new Error(`npx node@${major} is ${version}`);
       const output = command(folder, "npx", "-y", `node@${major}`, "consumer.js");

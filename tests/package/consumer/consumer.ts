@@ -2,9 +2,12 @@
  * A user's program: it knows the package only by its name. The smoke test checks its types against the packed package,
  * compiles it and runs it under Node; it prints `consumer ok` at the end.
  */
+import { mkdtempSync, rmSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
 import { type Group, join, type JoinOptions, type Message, TuttiError } from "@tutti/tutti";
 import { memory } from "@tutti/tutti/memory";
+import { sqliteStore } from "@tutti/tutti/sqlite";
 import * as testing from "@tutti/tutti/testing";
 import { udp } from "@tutti/tutti/udp";
 import { zeromq } from "@tutti/tutti/zeromq";
@@ -99,6 +102,24 @@ try {
   if (!(error instanceof TuttiError) || error.code !== "InvalidArgument") throw error;
 }
 if (Object.keys(testing).length === 0) throw new Error("the testing export is empty");
+
+const folder = mkdtempSync(`${tmpdir()}/tutti-consumer-`);
+for (const thread of ["own", "caller"] as const) {
+  const path = `${folder}/${thread}.db`;
+  const first = sqliteStore(path, { thread, group: "smoke" });
+  if (await first.load() !== undefined) throw new Error("something is in a new store");
+  await first.write({
+    record: new Uint8Array([1]),
+    log: [{ first: 1, last: 2, bytes: new Uint8Array(20_000) }],
+  });
+  await first.close?.();
+  const second = sqliteStore(path, { thread });
+  const stored = await second.load();
+  if (stored?.record?.[0] !== 1 || stored.log[0].bytes.length !== 20_000) throw new Error("a store forgot");
+  await second.close?.();
+}
+rmSync(folder, { recursive: true });
+console.log("sqlite: written, closed, read again");
 
 clearTimeout(watchdog);
 console.log("consumer ok");
