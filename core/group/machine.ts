@@ -112,6 +112,7 @@ export class GroupMachine {
         for (const stream of state.view.streams) this.#take(stream, 0);
         this.#sending.installed();
       },
+      ask: () => this.admission.ask(this.#now, true),
       stranded: (decided) => this.#stranded(decided),
       excluded: (reason, through) => this.#excluded(reason, through),
     });

@@ -26,7 +26,6 @@ import type { Watch } from "./watch.ts";
 const REPEAT_MS = 25;
 /** Longest time after which a proposer repeats itself, in milliseconds. */
 const REPEAT_MS_MAX = 400;
-
 /** Heartbeats of one run of a process in one view: the next run's have higher numbers. */
 const RETURN_BEATS = 2 ** 32;
 /** Fruitless attempts after which a wedged member proposes itself, whoever should. */
@@ -48,6 +47,8 @@ export interface MembershipHost {
   note(proposal: Proposal): void;
   /** A view was installed; streams by rank start behind these sequences. */
   installed(view: View, bases: readonly number[]): void;
+  /** The next view does not come about: the group may have gone on without this member, and be asked. */
+  ask(): void;
   /** This member cannot enter the view that was decided. */
   stranded(decided: Proposal): void;
   /** This member is not in the view that was decided. */
@@ -457,6 +458,7 @@ export class Membership implements ChangePort {
     this.#giveUpAt = now + this.#patience();
     if (change === undefined || this.#state.blocked) return;
     const { view } = this.#state;
+    this.#host.ask();
     this.#retries++;
     if (view.leader === view.self || this.#retries > RETRIES_MAX) return this.#propose(change, now);
     if (this.#watch.leaderServes) return;
