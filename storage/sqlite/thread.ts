@@ -19,10 +19,18 @@ export class StoreThread {
   #isOpen = false;
   #end: TuttiError | undefined;
 
-  /** Starts it. */
+  /**
+   * Starts it.
+   *
+   * @throws {TuttiError} `Unsupported`
+   */
   constructor(settings: Settings) {
     this.#path = settings.path;
-    this.#worker = new Worker(workerUrl(), { workerData: settings, name: "tutti store" });
+    try {
+      this.#worker = new Worker(workerUrl(), { workerData: settings, name: "tutti store" });
+    } catch (cause) {
+      throw cannotStart(settings.path, cause);
+    }
     this.#worker.on("message", (answer: Answer) => this.#take(answer));
     this.#worker.on("error", (cause: unknown) => this.#ended(cause));
     this.#worker.on("exit", () => this.#ended(undefined));
@@ -84,14 +92,16 @@ export class StoreThread {
         `Cannot go on with the store "${this.#path}": its thread has ended; open it again`,
         { cause },
       )
-      : new TuttiError(
-        "Unsupported",
-        `Cannot open the store "${this.#path}": its thread cannot be started; keep the file ${workerUrl()}, ` +
-          'or use the option thread: "caller"',
-        { cause },
-      );
+      : cannotStart(this.#path, cause);
     for (const { reject } of this.#waiting.splice(0)) reject(this.#end);
   }
+}
+
+function cannotStart(path: string, cause: unknown): TuttiError {
+  const text =
+    `Cannot open the store "${path}": its thread cannot be started; keep the file ${workerUrl()}, ` +
+    'or use the option thread: "caller"';
+  return new TuttiError("Unsupported", text, { cause });
 }
 
 /** The module that runs in the thread. It is loaded by its place beside this one, so a bundle of one file does not have it. */

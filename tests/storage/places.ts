@@ -84,15 +84,15 @@ export function bytesOf(seed: number, length: number): Uint8Array {
   return Uint8Array.from({ length }, (_, index) => (seed * 131 + index * 7 + (index >> 8)) & 0xff);
 }
 
-/** Checks that something fails, with a code and a text. */
+/** Checks that a call of a store fails, with a code and a text. */
 export async function fails(
-  promise: PromiseLike<unknown>,
+  call: unknown,
   code: TuttiErrorCode,
   text: RegExp,
 ): Promise<TuttiError> {
   let result: unknown;
   try {
-    result = await promise;
+    result = await call;
   } catch (error) {
     if (!(error instanceof TuttiError)) throw error;
     assert.is(error.code, code, error.message);

@@ -18,10 +18,10 @@ for (const thread of ["own", "caller"] as const) {
       for (const other of ["own", "caller"] as const) {
         const started = performance.now();
         const second = sqliteStore(path, { thread: other });
-        const error = await fails(Promise.resolve(second.load()), "StoreInUse", IN_USE);
+        const error = await fails(second.load(), "StoreInUse", IN_USE);
         assert.ok(error.retryable);
         assert.ok(performance.now() - started < AT_ONCE_MS, "it waits for the lock");
-        await fails(Promise.resolve(second.write({ record: bytesOf(1, 10) })), "StoreInUse", IN_USE);
+        await fails(second.write({ record: bytesOf(1, 10) }), "StoreInUse", IN_USE);
         await second.close?.();
       }
       await first.write({ record: bytesOf(2, 10) });
@@ -38,7 +38,7 @@ for (const thread of ["own", "caller"] as const) {
       await holder.says(/^open$/);
       const store = sqliteStore(path, { thread });
       for (let round = 0; round < 3; round++) {
-        await fails(Promise.resolve(store.load()), "StoreInUse", IN_USE);
+        await fails(store.load(), "StoreInUse", IN_USE);
       }
       await holder.kill();
       assert.is(await store.load(), undefined, "the same store may try again");

@@ -1,4 +1,7 @@
 /** The thread that a store runs in: what it carries, and that it leaves nothing behind. */
+import { cpSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { sqliteStore } from "../../storage/sqlite/mod.ts";
@@ -81,7 +84,7 @@ test("an error comes out as it went in, with what was behind it", async () => {
     const texts = [];
     for (const thread of ["own", "caller"] as const) {
       const store = sqliteStore(path, { thread });
-      const error = await fails(Promise.resolve(store.load()), "StoreInUse", /has it open/);
+      const error = await fails(store.load(), "StoreInUse", /has it open/);
       assert.ok(error.retryable);
       assert.is((error.cause as Error).message, "database is locked");
       texts.push(error.message);
@@ -97,14 +100,14 @@ for (const thread of ["own", "caller"] as const) {
     await inFolder(async (path) => {
       const unused = sqliteStore(path, { thread });
       await unused.close?.();
-      await fails(Promise.resolve(unused.load()), "Closed", /it is closed/);
+      await fails(unused.load(), "Closed", /it is closed/);
       const store = sqliteStore(path, { thread });
       const written = store.write({ record: bytesOf(1, 10) });
       await Promise.all([store.close?.(), store.close?.()]);
       await written;
       await store.close?.();
-      await fails(Promise.resolve(store.load()), "Closed", /it is closed/);
-      await fails(Promise.resolve(store.write({ record: bytesOf(2, 10) })), "Closed", /it is closed/);
+      await fails(store.load(), "Closed", /it is closed/);
+      await fails(store.write({ record: bytesOf(2, 10) }), "Closed", /it is closed/);
       assert.match(await contentOf(path), /"record":"10:/);
     });
   });
@@ -126,9 +129,9 @@ for (const thread of ["own", "caller"] as const) {
         ] as const
       ) {
         const write = { record: bytesOf(2, 10), log };
-        await fails(Promise.resolve(store.write(write)), "InvalidArgument", text);
+        await fails(store.write(write), "InvalidArgument", text);
       }
-      const snapshot = (through: number) => Promise.resolve(store.write({ snapshot: { through, bytes } }));
+      const snapshot = (through: number): unknown => store.write({ snapshot: { through, bytes } });
       await fails(
         snapshot(3),
         "InvalidArgument",
@@ -136,7 +139,7 @@ for (const thread of ["own", "caller"] as const) {
       );
       await fails(snapshot(-1), "InvalidArgument", /the snapshot goes through entry -1/);
       await fails(
-        Promise.resolve(store.write({ record: "text" as unknown as Uint8Array })),
+        store.write({ record: "text" as unknown as Uint8Array }),
         "InvalidArgument",
         /no Uint8Array/,
       );
@@ -147,5 +150,68 @@ for (const thread of ["own", "caller"] as const) {
     });
   });
 }
+
+/** The library with another module in the place of the one that runs in the thread. */
+async function withWorker(folder: string, worker: string | undefined): Promise<typeof sqliteStore> {
+  const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+  for (const part of ["core/base", "storage/sqlite"]) {
+    mkdirSync(join(folder, part), { recursive: true });
+    cpSync(join(root, part), join(folder, part), { recursive: true });
+  }
+  const file = join(folder, "storage/sqlite/worker.ts");
+  if (worker === undefined) rmSync(file);
+  else writeFileSync(file, worker);
+  const module = await import(pathToFileURL(join(folder, "storage/sqlite/mod.ts")).href);
+  return module.sqliteStore;
+}
+
+/** Errors of that copy are of a class of its own. */
+async function failsThere(call: unknown, code: string, text: RegExp): Promise<void> {
+  const error = await Promise.resolve(call).then(() => "nothing", (error) => error);
+  assert.is(error.code, code, String(error));
+  assert.match(error.message, text);
+}
+
+test("a store says so when the module of its thread is not there, and runs in the caller's thread", async () => {
+  await inFolder(async (path, folder) => {
+    const make = await withWorker(folder, undefined);
+    const store = make(path);
+    await failsThere(
+      store.load(),
+      "Unsupported",
+      /its thread cannot be started; .* or use the option thread/,
+    );
+    await failsThere(store.write({ record: bytesOf(1, 5) }), "Unsupported", /its thread cannot be started/);
+    await store.close?.();
+    const other = make(path, { thread: "caller" });
+    await other.write({ record: bytesOf(1, 5) });
+    await other.close?.();
+    assert.match(await contentOf(path), /"record":"5:/);
+  });
+});
+
+test("a write fails when the thread ends under it, and so does every later one", async () => {
+  await inFolder(async (path, folder) => {
+    const make = await withWorker(
+      folder,
+      `import { parentPort } from "node:worker_threads";
+      parentPort.postMessage({ kind: "ready" });
+      parentPort.on("message", ({ kind }) => {
+        if (kind === "load") parentPort.postMessage({ kind: "done" });
+        else throw new Error("the end, on purpose");
+      });`,
+    );
+    const store = make(path);
+    assert.is(await store.load(), undefined);
+    const both = [store.write({ record: bytesOf(1, 5) }), store.write({ record: bytesOf(2, 5) })];
+    for (const write of both) await failsThere(write, "StoreFailed", /its thread has ended/);
+    await failsThere(
+      store.write({ record: bytesOf(3, 5) }),
+      "StoreFailed",
+      /its thread has ended/,
+    );
+    await store.close?.();
+  });
+});
 
 test.run();
