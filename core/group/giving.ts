@@ -142,6 +142,10 @@ export class Giving {
     this.#delivery.tap = this.#transfers.size === 0
       ? undefined
       : (stream, message) => this.#tap(stream, message);
+    const { total } = this.#delivery;
+    if (total !== undefined) {
+      total.onPass = this.#delivery.tap && (({ rank, released }) => this.#pass(rank, released));
+    }
   }
 
   /** This member leaves: its application gives no state any more. */
@@ -153,6 +157,7 @@ export class Giving {
   reset(): void {
     this.#transfers.clear();
     this.#delivery.tap = undefined;
+    if (this.#delivery.total !== undefined) this.#delivery.total.onPass = undefined;
   }
 
   #start(address: Address, incarnation: number, now: number): Transfer | undefined {
@@ -209,6 +214,15 @@ export class Giving {
       const { bytes, start, bodyEnd } = this.#reader;
       const entry = encodeEntry(EntryKind.message, stream.rank, bytes.subarray(start, bodyEnd));
       for (const transfer of this.#transfers.values()) this.#append(transfer, entry);
+    }
+  }
+
+  /** The leader's ORDERs are no part of the tail, but what they have ordered is: a joiner need not ask for them. */
+  #pass(rank: number, sequence: number): void {
+    const body = new Uint8Array(8);
+    writeU64(new DataView(body.buffer), 0, sequence);
+    for (const transfer of this.#transfers.values()) {
+      this.#append(transfer, encodeEntry(EntryKind.passed, rank, body));
     }
   }
 

@@ -47,6 +47,7 @@ export class Tail {
   take(kind: number, rank: number, body: Uint8Array): boolean {
     if (this.#state.config.level === "durable") this.entries.push(encodeEntry(kind, rank, body));
     if (kind === EntryKind.view) return this.#takeView(body);
+    if (kind === EntryKind.passed) return this.#takePassed(rank, body);
     const sender = this.view?.members[rank];
     if (kind !== EntryKind.message || sender === undefined || body.length < MESSAGE_HEADER_BYTES) {
       return false;
@@ -84,6 +85,14 @@ export class Tail {
       message.position = position;
       delivery.put(undefined, message);
     }
+  }
+
+  #takePassed(rank: number, body: Uint8Array): boolean {
+    if (body.length !== 8 || rank >= this.bases.length || this.#state.config.order !== "total") return false;
+    const sequence = readU64(new DataView(body.buffer, body.byteOffset), 0);
+    if (sequence < this.bases[rank]) return false;
+    this.bases[rank] = sequence;
+    return true;
   }
 
   #takeView(body: Uint8Array): boolean {

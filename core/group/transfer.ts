@@ -48,6 +48,8 @@ export const EntryKind = {
   message: 1,
   /** A view, and what was delivered before it. */
   view: 2,
+  /** A stream was delivered up to a sequence, which is no message. */
+  passed: 6,
   /** Only on disk: a packet of a stream. */
   packet: 3,
   /** Only on disk: the proposal of a view that was installed. */

@@ -39,6 +39,8 @@ export class TotalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   /** Messages by rank of their senders that have no place yet. */
   queues: Queue<Waiting<M>>[] = [];
   readonly engine: Engine<M>;
+  /** Told of a stream of which something that is no message was passed. */
+  onPass: ((stream: S) => void) | undefined = undefined;
   readonly #release: Release<S, M>;
   readonly #uniform: boolean;
   readonly #placed = new Queue<Placed<S, M>>();
@@ -186,6 +188,8 @@ export class TotalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
     const passed = this.engine.passed(this.position);
     if (passed === undefined) return;
     const stream = this.#streams[passed.rank];
-    if (stream.released < passed.sequence) stream.released = passed.sequence;
+    if (stream.released >= passed.sequence) return;
+    stream.released = passed.sequence;
+    this.onPass?.(stream);
   }
 }

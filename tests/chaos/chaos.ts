@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { runCascade } from "./cascade.ts";
 import { CHAOS_TIMING, type CrewSettings, DETECTION_MS, type Verdict } from "./crew.ts";
 import { runNetns } from "./netns.ts";
+import type { Promised } from "./seat.ts";
 import { MISHAPS, type RoundsResult, runRounds } from "./rounds.ts";
 
 const HELP = `Usage: deno task chaos [options]
@@ -19,6 +20,9 @@ Kills, stops and cuts off real processes that form a group over ZeroMQ, and chec
   --members N       how many members, 3 to 9 (default 5)
   --seed S          what happens to whom (default 1); when exactly it hits differs from run to run
   --only NAME       only this happens: ${Object.keys(MISHAPS).join(", ")}
+  --order ORDER     fifo, causal or total (default causal)
+  --engine ENGINE   of a total order: sequencer or lamport (default sequencer)
+  --level LEVEL     of a total order: agreed, safe or durable, on disk (default safe)
   --rate N          messages a second of each member, 1 to 1000 (default 50)
   --scenario NAME   rounds:  members are killed, stopped, started again, never so many that the quorum is gone (default)
                     cascade: 3, 2, 1 members, failing one after the other
@@ -43,6 +47,21 @@ function whole(name: string, text: string, low: number, high: number): number {
   return value;
 }
 
+function oneOf<T extends string>(name: string, text: string, names: readonly T[]): T {
+  const found = names.find((candidate) => candidate === text);
+  if (found === undefined) throw new UsageError(`--${name} is '${text}'; use ${names.join(", ")}`);
+  return found;
+}
+
+function promisedOf(order: string, engine: string, level: string): Promised {
+  const total = {
+    engine: oneOf("engine", engine, ["sequencer", "lamport"]),
+    level: oneOf("level", level, ["agreed", "safe", "durable"]),
+  };
+  const given = oneOf("order", order, ["fifo", "causal", "total"]);
+  return given === "total" ? { order: given, ...total } : { order: given };
+}
+
 function parse(args: readonly string[]) {
   try {
     return parseArgs({
@@ -53,6 +72,9 @@ function parse(args: readonly string[]) {
         seed: { type: "string", default: "1" },
         only: { type: "string" },
         rate: { type: "string", default: "50" },
+        order: { type: "string", default: "causal" },
+        engine: { type: "string", default: "sequencer" },
+        level: { type: "string", default: "safe" },
         scenario: { type: "string", default: "rounds" },
         netns: { type: "boolean" },
         help: { type: "boolean", short: "h" },
@@ -107,6 +129,7 @@ async function main(args: readonly string[]): Promise<number> {
   const settings: CrewSettings = {
     members: whole("members", options.members, 3, 9),
     rate: whole("rate", options.rate, 1, 1000),
+    promised: promisedOf(options.order, options.engine, options.level),
     print: (line) => console.log(line),
   };
   const wanted = (name: string): boolean => options.scenario === name || options.scenario === "all";

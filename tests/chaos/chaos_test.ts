@@ -26,6 +26,17 @@ test("a group under load keeps every promise when members are killed, stopped an
   assert.is(result.rounds, ROUNDS);
 });
 
+test("a durable group under load loses nothing when members, and all of them, are killed", async () => {
+  const promised = { order: "total", engine: "sequencer", level: "durable" } as const;
+  const result = await runRounds({ ...SETTINGS, members: 3, promised }, 4, SEED, [
+    "kill",
+    "killLeader",
+    "restart",
+    "killAll",
+  ]);
+  sound(result);
+});
+
 test("a group goes on when its members fail one after the other, and only with its senior side", async () => {
   for (const verdict of await runCascade(SETTINGS)) sound(verdict);
 });

@@ -8,11 +8,18 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import type { TraceLine } from "@tutti/tutti";
-import { checkTrace, formatTraceLine, TRACE_PROPERTIES, type Violation } from "@tutti/tutti/testing";
+import {
+  checkTrace,
+  formatTraceLine,
+  TOTAL_ORDER_PROPERTIES,
+  TRACE_PROPERTIES,
+  type TraceProperty,
+  type Violation,
+} from "@tutti/tutti/testing";
 import { Watch } from "../../examples/reliable_multicast/terminal.ts";
 import { freeTcp } from "../transports/free_endpoints.ts";
 import { openClock } from "./clock.ts";
-import { type MemberState, Seat } from "./seat.ts";
+import { type MemberState, type Promised, Seat } from "./seat.ts";
 
 /** How long anything may take that is waited for, in milliseconds: far longer than it should on a busy machine. */
 export const DEADLINE_MS = 30_000;
@@ -55,6 +62,8 @@ export interface CrewSettings {
   readonly members: number;
   /** Messages a second of each member. */
   readonly rate: number;
+  /** What they promise. Default: causal order. */
+  readonly promised?: Promised;
   /** Prints a line. */
   readonly print: (line: string) => void;
   /** Where the members run; on this machine's own network when left out. */
@@ -71,6 +80,18 @@ export interface Verdict {
   readonly equal: boolean;
 }
 
+const CAUSAL: Promised = { order: "causal" };
+
+/** What the traces must show. In total order a receipt means that a message has its place, and not that all have it. */
+function propertiesOf({ order, level = "safe" }: Promised): TraceProperty[] {
+  const common = TRACE_PROPERTIES.filter((property) =>
+    property === "causal"
+      ? order !== "fifo" && level !== "agreed"
+      : property !== "stability" || order !== "total"
+  );
+  return order === "total" ? [...common, ...TOTAL_ORDER_PROPERTIES[level]] : common;
+}
+
 /** All members. */
 export class Crew {
   readonly seats: readonly Seat[];
@@ -78,6 +99,8 @@ export class Crew {
   readonly #watch: Watch;
   readonly #directory: string;
   readonly #clock: () => number;
+  /** What the members promise. */
+  readonly promised: Promised;
   /** What was judged. */
   #judged: readonly TraceLine[] | undefined = undefined;
 
@@ -87,8 +110,10 @@ export class Crew {
     watch: Watch,
     directory: string,
     clock: () => number,
+    promised: Promised,
   ) {
     this.seats = seats;
+    this.promised = promised;
     this.print = print;
     this.#watch = watch;
     this.#directory = directory;
@@ -96,7 +121,7 @@ export class Crew {
   }
 
   /** Starts everybody, and waits until they are one group. */
-  static async start({ members, rate, print, places }: CrewSettings): Promise<Crew> {
+  static async start({ members, rate, promised = CAUSAL, print, places }: CrewSettings): Promise<Crew> {
     const sites: Place[] = [...places ?? []];
     while (sites.length < members) sites.push({ listen: await freeTcp(), prefix: [] });
     const directory = mkdtempSync(join(tmpdir(), "tutti-chaos-"));
@@ -106,12 +131,12 @@ export class Crew {
     const seats = sites.map(({ listen, prefix }, index) => {
       const name = `P${index + 1}`;
       return new Seat(
-        { name, listen, addresses, prefix, directory, rate, timing: CHAOS_TIMING },
+        { name, listen, addresses, prefix, directory, rate, timing: CHAOS_TIMING, promised },
         watch,
         clock,
       );
     });
-    const crew = new Crew(seats, print, watch, directory, clock);
+    const crew = new Crew(seats, print, watch, directory, clock, promised);
     for (const seat of seats) seat.start(members);
     try {
       await crew.calm(seats);
@@ -262,7 +287,7 @@ export class Crew {
     const equal = await this.settle(correct);
     const lines = this.trace(correct);
     this.#judged = lines;
-    const violations = checkTrace(lines, { properties: TRACE_PROPERTIES });
+    const violations = checkTrace(lines, { properties: propertiesOf(this.promised) });
     const count = (event: TraceLine["e"]): number => lines.filter(({ e }) => e === event).length;
     return {
       messages: count("send"),

@@ -12,7 +12,16 @@ import { closeSync, openSync, writeSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
-import { type ControlEvent, type Group, join, type OrderName, type Receipt } from "@tutti/tutti";
+import {
+  type ControlEvent,
+  type EngineName,
+  type Group,
+  join,
+  type LevelName,
+  type OrderName,
+  type Receipt,
+} from "@tutti/tutti";
+import { sqliteStore } from "@tutti/tutti/sqlite";
 import { formatTraceLine } from "@tutti/tutti/testing";
 import { zeromq } from "@tutti/tutti/zeromq";
 import { openClock } from "./clock.ts";
@@ -20,7 +29,10 @@ import { openClock } from "./clock.ts";
 const HELP = `Usage: member.ts --name NAME --listen ADDRESS --peers ADDRESS,... --trace FILE [options]
 
   --expect N          how many found the group; 0 to join one that exists (default: all)
-  --order ORDER       fifo or causal (default causal)
+  --order ORDER       fifo, causal or total (default causal)
+  --engine ENGINE     of a total order: sequencer or lamport (default sequencer)
+  --level LEVEL       of a total order: agreed, safe or durable (default safe)
+  --store FILE        where it keeps what must outlive it
   --rate N            messages a second (default 50)
   --bytes N           length of a message's text (default 100)
   --timing KEY=MS,... times that differ from the defaults of the library
@@ -45,6 +57,9 @@ const { values } = parseArgs({
     trace: { type: "string", default: "" },
     expect: { type: "string" },
     order: { type: "string", default: "causal" },
+    engine: { type: "string" },
+    level: { type: "string" },
+    store: { type: "string" },
     rate: { type: "string", default: "50" },
     bytes: { type: "string", default: "100" },
     timing: { type: "string", default: "" },
@@ -140,6 +155,9 @@ async function start(): Promise<Group> {
     peers: values.peers.split(",").filter((peer) => peer !== ""),
     expect: values.expect === undefined ? undefined : Number(values.expect),
     order: values.order as OrderName,
+    ...(values.engine === undefined ? {} : { engine: values.engine as EngineName }),
+    ...(values.level === undefined ? {} : { level: values.level as LevelName }),
+    ...(values.store === undefined ? {} : { store: sqliteStore(values.store) }),
     timing: timingOf(values.timing),
     state: { snapshot: () => history.snapshot(), restore: (snapshot) => history.restore(snapshot) },
     onMessages: (messages) => {
@@ -184,7 +202,8 @@ async function sendOne(group: Group, deadlineMs: number): Promise<object> {
   let receipt: Receipt | undefined = undefined;
   try {
     receipt = await group.send({ text: "one" }, { deadline: deadlineMs });
-    await receipt.stable;
+    if (values.order === "total") await receipt.placed;
+    else await receipt.stable;
     return { m: receipt.id };
   } catch (error) {
     const { code, message } = error as Error & { readonly code?: string };

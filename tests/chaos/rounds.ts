@@ -125,6 +125,14 @@ export const MISHAPS: Readonly<Record<string, Mishap>> = {
     await bringBack(gone);
     return `kill ${gone.name} and start it again at once`;
   },
+  async killAll(round) {
+    const { crew } = round;
+    if (crew.promised.level !== "durable") return undefined; // else the group is gone
+    for (const seat of crew.seats) seat.kill();
+    await crew.down(crew.seats);
+    for (const seat of crew.seats) await bringBack(seat);
+    return "kill all at once";
+  },
   async killGiver(round) {
     const { crew, crashes, seniority } = round;
     const [gone, giver] = [follower(round), round.leader];

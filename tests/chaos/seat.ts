@@ -7,7 +7,7 @@ import { existsSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import type { TraceLine } from "@tutti/tutti";
+import type { EngineName, LevelName, OrderName, TraceLine } from "@tutti/tutti";
 import { parseTrace } from "@tutti/tutti/testing";
 import type { Watch } from "../../examples/reliable_multicast/terminal.ts";
 
@@ -68,6 +68,15 @@ export interface SeatSettings {
   readonly rate: number;
   /** Times that differ from the library's. */
   readonly timing: Readonly<Record<string, number>>;
+  /** The order, and what goes with it. */
+  readonly promised: Promised;
+}
+
+/** What the members promise. */
+export interface Promised {
+  readonly order: OrderName;
+  readonly engine?: EngineName;
+  readonly level?: LevelName;
 }
 
 /** How often it happened to a member, over all its lives. */
@@ -125,11 +134,22 @@ export class Seat {
    * @param expect How many found the group; 0 to join one that exists.
    */
   start(expect: number): void {
-    const { name, listen, addresses, prefix, directory, rate, timing } = this.#settings;
+    const { name, listen, addresses, prefix, directory, rate, timing, promised } = this.#settings;
     const trace = `${directory}/${name}.${this.#lives.length + 1}.trace`;
     this.#lives.push({ trace, killedAt: undefined });
     const times = Object.entries(timing).map(([key, value]) => `${key}=${value}`).join(",");
-    const flags = { name, listen, peers: addresses.join(","), expect, trace, rate, timing: times };
+    const store = promised.level === "durable" ? { store: `${directory}/${name}.sqlite` } : {};
+    const flags = {
+      name,
+      listen,
+      peers: addresses.join(","),
+      expect,
+      trace,
+      rate,
+      timing: times,
+      ...promised,
+      ...store,
+    };
     const args = Object.entries(flags).flatMap(([key, value]) => [`--${key}`, String(value)]);
     const [program, ...rest] = [...prefix, process.execPath, "run", "-A", "--quiet", MEMBER, ...args];
     const child = spawn(program, rest, { stdio: ["pipe", "pipe", "pipe"] });

@@ -1,0 +1,89 @@
+/** Total order in the machine: what joiners, leavers and the loss of packets do to it. */
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { ALL, connected } from "./connected.ts";
+import { type Choices, describe, type Table } from "./table.ts";
+
+const test = suite("group/total_order");
+
+const ENGINES = ["sequencer", "lamport"] as const;
+
+/** Everybody sends now and then. */
+function busy(table: Table, names: readonly string[], ms: number): void {
+  for (let count = 0; count < ms / 5; count++) {
+    for (const name of names) {
+      table.seat(name).send(`${name}${count}`);
+      table.turn(name);
+    }
+    table.run(5);
+  }
+}
+
+for (const engine of ENGINES) {
+  const choices: Choices = { order: "total", engine };
+
+  test(`all deliver the same in the same order, whoever sends (${engine})`, () => {
+    const table = connected(ALL, choices);
+    busy(table, ALL, 100);
+    table.run(500);
+    const [a, b, c] = ALL.map((name) => table.seat(name).values);
+    assert.is(a.length, 60);
+    assert.equal(a, b);
+    assert.equal(b, c);
+  });
+
+  test(`a lost packet holds up nobody for long (${engine})`, () => {
+    for (let lost = 0; lost < 25; lost++) {
+      const table = connected(ALL, choices);
+      let carried = 0;
+      const { carry } = table;
+      table.carry = (packet) => {
+        if (carried++ !== lost) carry.call(table, packet);
+      };
+      table.seat("b").send("x");
+      table.turn("b");
+      table.runUntil(
+        `all have it, packet ${lost} lost`,
+        () => ALL.every((name) => table.seat(name).values.length === 1),
+        1000,
+      );
+    }
+  });
+
+  test(`a member joins while the others send all the time (${engine})`, () => {
+    const table = connected(ALL, choices);
+    table.restart("c");
+    const members = (): string => table.seat("a").members.join();
+    for (let count = 0; count < 400 && !(members() === "a,b,c" && table.agree(ALL)); count++) {
+      busy(table, ["a", "b"], 10);
+    }
+    assert.ok(table.agree(ALL), "c has joined under load");
+    busy(table, ALL, 50);
+    table.run(500);
+    assert.equal(table.seat("c").values, table.seat("a").values);
+  });
+}
+
+test("safe: a follower of three delivers with the leader's ORDER", () => {
+  const table = connected(ALL, { order: "total", engine: "sequencer" });
+  const { carry } = table;
+  table.carry = (packet) => {
+    if (!describe(packet.bytes).includes("PLACED")) carry.call(table, packet);
+  };
+  table.seat("b").send("x");
+  table.turn("b");
+  table.run(50);
+  assert.equal(table.seat("c").values, ["x"]);
+  assert.equal(table.seat("a").values, [], "the leader has heard of nobody else that has placed it");
+});
+
+test("safe: a leader that hears nobody delivers nothing", () => {
+  const table = connected(ALL, { order: "total", engine: "sequencer" });
+  for (const other of ["b", "c"]) table.cut.add(`${other}>a`);
+  table.seat("a").send("x");
+  table.turn("a");
+  table.run(100);
+  assert.equal(table.seat("a").values, []);
+});
+
+test.run();
