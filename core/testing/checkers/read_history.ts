@@ -64,6 +64,8 @@ export function readHistory(lines: readonly TraceLine[]): History {
 /** Takes the lines of one group. */
 class GroupReader {
   readonly history: GroupHistory;
+  /** What was delivered, or acknowledged, so far. */
+  readonly #seen: Set<string> = new Set();
 
   constructor(group: string) {
     this.history = {
@@ -117,6 +119,7 @@ class GroupReader {
         }
         return this.#deliver(node, line, index);
       case "acked":
+        this.#seen.add(line.m);
         this.history.receipts.push({ node: line.n, m: line.m, index });
         return undefined;
       case "election":
@@ -260,7 +263,8 @@ class GroupReader {
     const { messages, resent, senders } = this.history;
     const { life, membership, view, out } = node;
     const known = messages.get(m);
-    if (known !== undefined) {
+    if (known !== undefined && this.#isUnused(known, node.name)) known.failed = true;
+    else if (known !== undefined) {
       if (known.life.node !== node.name || !(failed || known.failed)) resent.push(index);
       known.failed ||= failed;
       return undefined;
@@ -270,7 +274,7 @@ class GroupReader {
     const sequence = life.sent.length + 1;
     const message: Message = {
       m,
-      number: messages.size,
+      number: known?.number ?? messages.size,
       life,
       membership,
       sequence,
@@ -283,6 +287,11 @@ class GroupReader {
     life.sent.push(message);
     messages.set(m, message);
     return message;
+  }
+
+  /** A process that is killed before its disk knows of a message uses its name for another one, if nobody has seen it. */
+  #isUnused({ m, life }: Message, node: string): boolean {
+    return life.killed && life.node === node && !this.#seen.has(m);
   }
 
   #deliver(node: NodeHistory, line: DeliverLine, index: number): Delivery {
@@ -305,6 +314,7 @@ class GroupReader {
       message: undefined,
     };
     membership.untouched = false;
+    this.#seen.add(line.m);
     this.history.deliveries.push(delivery);
     // `resolve` takes out what turns out to be repeated or unknown.
     if (!past) node.stay?.deliveries.push(delivery);
