@@ -126,13 +126,8 @@ function told(states: readonly string[]): string {
   return `the state then is ${shown.join(", ")}`;
 }
 
-/**
- * An operation for people.
- *
- * @param operation It.
- * @returns Who called what and got what.
- */
-export function describeOperation({ client, op, input, output, pending }: Operation): string {
+/** Who called what and got what. */
+function describeOperation({ client, op, input, output, pending }: Operation): string {
   const call = `${client} ${op}${input === null ? "" : ` ${shownValue(input)}`}`;
   if (pending) return `${call} -> ?`;
   return output === null && input !== null ? call : `${call} -> ${shownValue(output)}`;

@@ -2,7 +2,7 @@
  * Shows without a search that no order can be, for objects that hold one value: registers and places of a map. Where a value has one
  * maker, it is there from the first answer that says so to the last call that is answered with it, at least: its *zone*. Two values
  * cannot be there at once, so zones do not overlap, and nothing else takes place within one. (Gibbons and Korach 1997, "Testing
- * shared memories", section 4, where all values are different and there are only reads and writes, and this decides.)
+ * shared memories", where all values are different and there are only reads and writes, and this decides.)
  */
 import type { Operation } from "./operations.ts";
 
@@ -61,7 +61,7 @@ export function contradictsZones(model: ValueModel, operations: readonly Operati
   );
 }
 
-function clustersOf<State>(
+function clustersOf(
   model: ValueModel,
   operations: readonly Operation[],
 ): Cluster[] {
