@@ -250,8 +250,7 @@ export class Reception {
           this.#receiveHeartbeat(reader, roster, peer, now);
           break;
         case Kind.placed:
-          if (reader.b > reader.a) state.counters.implausible++;
-          else if (!state.wedged) this.#parts.ordering?.placed(peer, reader.a, reader.b);
+          if (!state.wedged) this.#parts.ordering?.placed(peer, reader.a, reader.b);
           break;
         case Kind.tick:
           if (!state.wedged) this.#parts.ordering?.heard(peer, reader.a, reader.b);

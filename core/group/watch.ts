@@ -72,7 +72,8 @@ export class Watch {
     // A leader is sure to lead once its first heartbeat is echoed.
     if (peer.beat === 0 && peer === view.leader) this.#repair.hasten(now);
     peer.beat = heartbeat.beat;
-    peer.leaving ||= (flags & HeartbeatFlag.leaving) !== 0;
+    // One that was killed on its way out, and came back with its journal, wants to stay.
+    peer.leaving = (flags & HeartbeatFlag.leaving) !== 0;
     peer.wedged = (flags & HeartbeatFlag.wedged) !== 0;
     peer.blocked = (flags & HeartbeatFlag.blocked) !== 0;
     if (heartbeat.echo <= this.#repair.beat) peer.echo = Math.max(peer.echo, heartbeat.echo);
