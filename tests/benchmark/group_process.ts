@@ -1,27 +1,15 @@
-/** One member of the measured group: sends flat out, or plays ping-pong with another member. */
-import { type Group, join, type Message, type OrderName } from "../../mod.ts";
-import { zeromq } from "../../transports/zeromq/mod.ts";
+/** One member of the measured group: sends flat out, plays ping-pong with another member, or waits for its receipts. */
+import type { Group, Message } from "../../mod.ts";
 import { serve, settings } from "./command_loop.ts";
-import { Meter, percentile } from "./usage.ts";
-
-const { name, listen, peers, order } = settings<{
-  readonly name: string;
-  readonly listen: string;
-  readonly peers: readonly string[];
-  readonly order: OrderName;
-}>();
+import { joinMeasured, type MemberSettings } from "./member.ts";
+import { type Latency, Meter, Stopwatch } from "./usage.ts";
 
 const meter = new Meter();
 let delivered = 0;
 let flooding = false;
 let take: ((message: Message) => void) | undefined = undefined;
 
-const group: Group = await join({
-  group: "benchmark",
-  name,
-  order,
-  transport: zeromq({ listen }),
-  peers,
+const group: Group = await joinMeasured(settings<MemberSettings>(), {
   onMessages: (messages) => {
     delivered += messages.length;
     if (take !== undefined) { for (const message of messages) take(message); }
@@ -37,30 +25,32 @@ async function flood(payload: Uint8Array): Promise<void> {
   }
 }
 
-/** One message at a time, there and back. @returns One-way times in microseconds. */
-async function pingPong(payloadBytes: number, seconds: number, warmUp: number): Promise<number[]> {
-  const payload = new Uint8Array(payloadBytes);
-  const samples: number[] = [];
-  let count = -warmUp;
-  let endMs = Infinity;
-  let sentMs = 0;
+/** One message at a time, there and back. @returns One-way times. */
+async function pingPong(payload: Uint8Array, watch: Stopwatch): Promise<Latency> {
   await new Promise<void>((resolve) => {
     const send = (): void => {
-      sentMs = performance.now();
+      watch.start();
       group.offer(payload);
     };
     take = (message) => {
       if (message.own) return;
-      const nowMs = performance.now();
-      if (count === 0) endMs = nowMs + seconds * 1000;
-      if (count++ > 0) samples.push((nowMs - sentMs) * 500);
-      if (nowMs < endMs) send();
+      if (watch.stop()) send();
       else resolve();
     };
     send();
   });
   take = undefined;
-  return samples;
+  return watch.latency(2);
+}
+
+/** One message at a time, in total order. @returns Times from the call to the receipt that tells the message's place. */
+async function receipts(payload: Uint8Array, watch: Stopwatch): Promise<Latency> {
+  do {
+    watch.start();
+    const receipt = await group.send(payload);
+    await receipt.placed;
+  } while (watch.stop());
+  return watch.latency(1);
 }
 
 await serve({
@@ -75,10 +65,12 @@ await serve({
   quiet: () => {
     take = undefined;
   },
-  ping: async ({ payloadBytes, seconds, warmUp }) => {
-    const samples = await pingPong(Number(payloadBytes), Number(seconds), Number(warmUp));
-    return { p50Us: percentile(samples, 0.5), p99Us: percentile(samples, 0.99) };
-  },
+  ping: ({ payloadBytes, seconds, warmUp }) =>
+    pingPong(new Uint8Array(Number(payloadBytes)), new Stopwatch(Number(seconds), Number(warmUp))),
+  receipts: ({ payloadBytes, seconds, warmUp }) =>
+    receipts(new Uint8Array(Number(payloadBytes)), new Stopwatch(Number(seconds), Number(warmUp))),
+  name: () => ({ name: group.name }),
+  leader: () => ({ leader: group.view?.members[group.view.leader].name }),
   flood: ({ payloadBytes }) => {
     flooding = true;
     flood(new Uint8Array(Number(payloadBytes))).catch((error) => {

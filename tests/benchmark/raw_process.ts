@@ -8,7 +8,7 @@
 import { setImmediate } from "node:timers";
 import { Publisher, Subscriber } from "zeromq";
 import { serve, settings } from "./command_loop.ts";
-import { Meter, percentile } from "./usage.ts";
+import { type Latency, Meter, Stopwatch } from "./usage.ts";
 
 const FRAMES_PER_TURN = 64;
 const { listen } = settings<{ readonly listen: string }>();
@@ -43,28 +43,20 @@ async function flood(frame: Uint8Array): Promise<void> {
   }
 }
 
-/** One message at a time, there and back. @returns One-way times in microseconds. */
-async function pingPong(payloadBytes: number, seconds: number, warmUp: number): Promise<number[]> {
-  const payload = new Uint8Array(payloadBytes);
-  const samples: number[] = [];
-  let count = -warmUp;
-  let endMs = Infinity;
-  let sentMs = 0;
+/** One message at a time, there and back. @returns One-way times. */
+async function pingPong(payload: Uint8Array, watch: Stopwatch): Promise<Latency> {
   await new Promise<void>((resolve) => {
     const send = (): void => {
-      sentMs = performance.now();
+      watch.start();
       void publisher.send(payload);
     };
     take = () => {
-      const nowMs = performance.now();
-      if (count === 0) endMs = nowMs + seconds * 1000;
-      if (count++ > 0) samples.push((nowMs - sentMs) * 500);
-      if (nowMs < endMs) send();
+      if (watch.stop()) send();
       else resolve();
     };
     send();
   });
-  return samples;
+  return watch.latency(2);
 }
 
 await publisher.bind(listen);
@@ -78,10 +70,8 @@ await serve({
   echo: () => {
     take = (frame) => void publisher.send(frame);
   },
-  ping: async ({ payloadBytes, seconds, warmUp }) => {
-    const samples = await pingPong(Number(payloadBytes), Number(seconds), Number(warmUp));
-    return { p50Us: percentile(samples, 0.5), p99Us: percentile(samples, 0.99) };
-  },
+  ping: ({ payloadBytes, seconds, warmUp }) =>
+    pingPong(new Uint8Array(Number(payloadBytes)), new Stopwatch(Number(seconds), Number(warmUp))),
   flood: ({ frameBytes }) => {
     flooding = true;
     void flood(new Uint8Array(Number(frameBytes)));

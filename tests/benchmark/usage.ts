@@ -36,6 +36,57 @@ export function median(samples: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
 }
 
+/** How long something takes that is done again and again: first to warm up, then for so long. */
+export class Stopwatch {
+  readonly #seconds: number;
+  readonly #samples: number[] = [];
+  #warmUp: number;
+  #endMs: number;
+  #startedMs = 0;
+
+  /**
+   * @param seconds How long to measure.
+   * @param warmUp How often it is done before, as long as that does not take longer.
+   */
+  constructor(seconds: number, warmUp: number) {
+    this.#seconds = seconds;
+    this.#warmUp = warmUp;
+    this.#endMs = performance.now() + seconds * 1000;
+  }
+
+  /** It begins. */
+  start(): void {
+    this.#startedMs = performance.now();
+  }
+
+  /** It has ended. @returns Whether to do it again. */
+  stop(): boolean {
+    const nowMs = performance.now();
+    if (this.#warmUp > 0) {
+      if (--this.#warmUp > 0 && nowMs < this.#endMs) return true;
+      this.#warmUp = 0;
+      this.#endMs = nowMs + this.#seconds * 1000;
+      return true;
+    }
+    this.#samples.push((nowMs - this.#startedMs) * 1000);
+    return nowMs < this.#endMs;
+  }
+
+  /** What it took, in microseconds. @param parts Of how many equal parts it consists: it is told of one. */
+  latency(parts: number): Latency {
+    return {
+      p50Us: percentile(this.#samples, 0.5) / parts,
+      p99Us: percentile(this.#samples, 0.99) / parts,
+    };
+  }
+}
+
+/** How long something took, in microseconds. */
+export interface Latency {
+  readonly p50Us: number;
+  readonly p99Us: number;
+}
+
 /** Measures what happens between `begin` and `end`. */
 export class Meter {
   #startedMs = 0;
