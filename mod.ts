@@ -34,6 +34,7 @@ export type {
   Discovery,
   JoinOptions,
   ReadyOptions,
+  Replica,
   StateHandler,
   WaitOptions,
 } from "./core/runtime/options.ts";
@@ -50,5 +51,42 @@ export {
 } from "./core/runtime/store.ts";
 export { Group } from "./core/runtime/group.ts";
 export { join } from "./core/runtime/join.ts";
+export type { ClientSettings } from "./core/replication/client_machine.ts";
+export type { LogLimits } from "./core/replication/log_machine.ts";
+export type { MapLimits } from "./core/replication/map_machine.ts";
+export type { SessionLimits } from "./core/replication/sessions.ts";
+export type { CommandContext, StateMachine } from "./core/replication/user_machine.ts";
+export { Client, type ClientStats, connect, type ConnectOptions } from "./core/runtime/client.ts";
+export {
+  type LocalCounter,
+  type RemoteCounter,
+  type ReplicatedCounter,
+  replicatedCounter,
+} from "./core/runtime/replicated_counter.ts";
+export {
+  type LocalLog,
+  type LogEntry,
+  type LogPart,
+  type RemoteLog,
+  type ReplicatedLog,
+  replicatedLog,
+} from "./core/runtime/replicated_log.ts";
+export {
+  type MachineLimits,
+  type RemoteMachine,
+  replicate,
+  type ReplicatedMachine,
+} from "./core/runtime/replicated_machine.ts";
+export {
+  type Comparison,
+  type Expected,
+  type LocalMap,
+  type MapChange,
+  type RemoteMap,
+  type ReplicatedMap,
+  replicatedMap,
+  type Versioned,
+  type WatchOptions,
+} from "./core/runtime/replicated_map.ts";
 export type { SendStatus, Transport, TransportHandler, TransportTraits } from "./core/runtime/transport.ts";
 export * from "./core/runtime/trace.ts";

@@ -99,6 +99,8 @@ export class ClientMachine {
   reaches: { readonly address: Address; readonly wanted: boolean }[] = [];
   /** The members that are known. */
   readonly members: MemberChoice;
+  /** Highest position that a member has told of; 0 for none yet. */
+  position = 0;
   /** Replies that made no sense. */
   implausible = 0;
 
@@ -171,6 +173,7 @@ export class ClientMachine {
       return;
     }
     this.#learn(view, reply.members);
+    this.position = Math.max(this.position, reply.position);
     const call = this.#calls.get(reply.call);
     if (code === OutcomeCode.prove) {
       this.members.proves(from, reply.token);

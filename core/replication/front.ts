@@ -297,6 +297,7 @@ export class Front {
       call,
       from: this.#host.address,
       token,
+      position: proved ? this.#set.position : 0,
       // Who has not shown that it is where it says gets no more than it needs for that.
       leader: proved ? leader : undefined,
       view: proved ? view : 0,

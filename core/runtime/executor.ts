@@ -28,6 +28,8 @@ export interface ExecutorPort {
   after(ms: number, callback: () => void): void;
   /** Calls back when the running code has finished. */
   defer(callback: () => void): void;
+  /** Gives an answer to a caller, now or soon. */
+  give(answer: () => void): void;
   /** Why nothing can be sent; `undefined` when it can, or the window is only full. */
   whyNot(): string | undefined;
 }
@@ -255,7 +257,7 @@ export class Executor {
   #settle(pending: Pending, outcome: Outcome): void {
     this.#drop(pending);
     pending.release();
-    pending.accept(outcome);
+    this.#port.give(() => pending.accept(outcome));
   }
 
   #drop(pending: Pending): void {
@@ -296,7 +298,7 @@ export class Executor {
   #passed(number: number): void {
     if (number <= this.#barrierDone) return; // one that was sent again
     this.#barrierDone = number;
-    this.#barriers.settle((wait) => wait.number <= number, (wait) => wait.accept());
+    this.#barriers.settle((wait) => wait.number <= number, (wait) => this.#port.give(wait.accept));
     if (this.#barriers.size > 0 && !this.#barrierDue && this.#barrierSent === number) this.#sendBarrier();
   }
 

@@ -2,7 +2,7 @@
  * The Group: what an application holds. Promises and iterators around a machine and its driver, and nothing else.
  */
 import { TuttiError } from "../base/errors.ts";
-import { type Address, type Incarnation, type MemberName } from "../base/ids.ts";
+import type { Address, Incarnation, MemberName } from "../base/ids.ts";
 import type { GroupConfig } from "../group/config.ts";
 import {
   type ControlEvent,
@@ -309,7 +309,17 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     this.#sender.stopConfirming(error);
     this.#driver.stop();
     await this.#transport.close(Math.max(100, started + wait - this.#environment.now()));
+    await this.#closeStore();
     return report.unconfirmed === 0 ? { ...report, members: [] } : report;
+  }
+
+  /** Lets the store go, whatever it says: all that was acknowledged is in it. */
+  async #closeStore(): Promise<void> {
+    try {
+      await this.#store?.close?.();
+    } catch (error) {
+      this.#machine.state.warn("store", `the store could not be closed: ${String(error)}`);
+    }
   }
 
   /** Waits for a view without this member. */

@@ -101,6 +101,7 @@ export async function join(options: JoinOptions): Promise<Group> {
     return group;
   } catch (error) {
     await transport.close(0);
+    await options.store?.close?.();
     throw error;
   }
 }
@@ -117,6 +118,7 @@ async function loaded(store: Store | undefined): Promise<Stored | undefined> {
   try {
     return await store?.load();
   } catch (cause) {
+    if (cause instanceof TuttiError) throw cause;
     throw new TuttiError("StoreFailed", `Cannot join: the store cannot be read: ${String(cause)}`, { cause });
   }
 }

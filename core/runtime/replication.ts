@@ -13,6 +13,7 @@ import type { ReplicaSet } from "../replication/replica_set.ts";
 import { joinParts, splitParts } from "../replication/snapshot.ts";
 import { Command } from "../wire/command.ts";
 import type { EncodedValue } from "../wire/value.ts";
+import { Breath } from "./breath.ts";
 import { Captures } from "./captures.ts";
 import type { Driver } from "./driver.ts";
 import { type Environment, randomNumber } from "./environment.ts";
@@ -311,10 +312,12 @@ export class Replication implements Caller {
 
   #port(): ConstructorParameters<typeof Executor>[2] {
     const { sender, environment, machine } = this.#context;
+    const breath = new Breath(environment);
     return {
       offer: (command) => sender.offer(command) !== undefined,
       whenRoom: (callback) => void sender.writable(Infinity, undefined).then(callback, () => {}),
       after: (ms, callback) => void environment.at(environment.now() + ms, callback),
+      give: (answer) => breath.give(answer),
       defer: (callback) => environment.defer(callback),
       whyNot: () => {
         const { phase, blocked, wedged, restoring } = machine.state;

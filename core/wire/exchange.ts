@@ -74,6 +74,8 @@ export interface Reply extends EncodedValue {
   readonly from: Address;
   /** What the client is to show from now on; 0 for what it has shown. */
   readonly token: number;
+  /** Position of the last command that was applied there. */
+  readonly position: number;
   /** Who leads; `undefined` when the member is in no view. */
   readonly leader: Address | undefined;
   /** Number of the view; 0 when the member is in none. */
@@ -137,13 +139,22 @@ export function readReply(reader: PacketReader): Reply | undefined {
   const map = readHead(reader);
   const rest = readRest(reader, map?.encoding);
   if (map === undefined || rest === undefined) return undefined;
-  const { from, token, leader, view, members } = map;
-  if (!isAddress(from) || !isCount(token) || !isCount(view)) return undefined;
+  const { from, token, position, leader, view, members } = map;
+  if (!isAddress(from) || !isCount(token) || !isCount(position) || !isCount(view)) return undefined;
   if (leader !== null && !isAddress(leader)) return undefined;
   if (!Array.isArray(members) || members.length > REPLY_MEMBERS_MAX || !members.every(isAddress)) {
     return undefined;
   }
-  const common = { code: reader.flags, client: reader.a, call: reader.b, from, token, view, members };
+  const common = {
+    code: reader.flags,
+    client: reader.a,
+    call: reader.b,
+    from,
+    token,
+    position,
+    view,
+    members,
+  };
   return { ...common, leader: leader ?? undefined, ...rest };
 }
 

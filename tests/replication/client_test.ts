@@ -285,7 +285,17 @@ test("replies that make no sense are counted and change nothing", () => {
   const call = execute(group, client, "hits");
   const { machine } = client;
   const from = "m:a" as Address;
-  const reply = { code: 0, client: 1, call: 1, from, token: 0, leader: undefined, view: 0, members: [] };
+  const reply = {
+    code: 0,
+    client: 1,
+    call: 1,
+    from,
+    token: 0,
+    position: 0,
+    leader: undefined,
+    view: 0,
+    members: [],
+  };
   const bytes = { encoding: 1 as const, bytes: new Uint8Array(3) };
   machine.receive({ ...reply, ...bytes, client: 2 }, 0); // another client's
   machine.receive({ ...reply, ...bytes, from: "m:x" as Address }, 0); // nobody it knows

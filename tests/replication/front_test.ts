@@ -290,6 +290,7 @@ test("a reply is at most so much larger than its result", () => {
     call: 1,
     from: address,
     token: 2 ** 53 - 1,
+    position: 2 ** 53 - 1,
     leader: address,
     view: 2 ** 53 - 1,
     members,
