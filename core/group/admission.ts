@@ -209,15 +209,17 @@ export class Admission {
 
   /** A client wants something. @returns Whether it makes sense. */
   #request(reader: PacketReader, now: number): boolean {
-    const { config, requests, counters } = this.#state;
+    const { config, requests, counters, roster } = this.#state;
     const request = readRequest(reader);
     if (request === undefined) return false;
-    if (config.replicas === undefined || request.group !== config.group || request.from === config.address) {
+    const { from } = request;
+    const isMember = from === config.address || roster?.at(from) !== undefined;
+    if (config.replicas === undefined || request.group !== config.group || isMember) {
       counters.implausible++;
     } else if (requests.length < REQUESTS_MAX) {
       // It must be reached for, or it would never hear the answer.
-      this.stranger(request.from, now);
-      if (this.#idle.has(request.from)) this.#idle.set(request.from, now);
+      if (!this.#isContact(from) && !this.#strangers.has(from)) this.stranger(from, now);
+      if (this.#idle.has(from)) this.#idle.set(from, now);
       requests.push(request);
     }
     return true;
@@ -396,6 +398,7 @@ export class Admission {
     const view = roster?.view ?? this.#taking.known;
     const stranger = this.#strangers.get(from)?.member;
     const known = stranger?.incarnation === reader.incarnation || this.#isContact(from) ||
+      this.#membership.expects(from, reader.incarnation) ||
       view?.members.some(({ address }) => address === from);
     if (!known) counters.unknownSender++;
     else if (view?.number !== reader.a - 1) return;

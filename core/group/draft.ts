@@ -5,7 +5,7 @@
 import { compareNatural } from "../base/ids.ts";
 import { nextLeader } from "../election/mod.ts";
 import type { Answer, Proposal } from "../membership/proposal.ts";
-import { type Departure, isChangeQuorum, isSameMember, type Member } from "../membership/view.ts";
+import { type Departure, isChangeQuorum, isSameMember, type Member, rankIn } from "../membership/view.ts";
 import type { GroupConfig } from "./config.ts";
 import type { Roster } from "./roster.ts";
 
@@ -62,6 +62,23 @@ export function draftProposal(
     cut: view.peers.map((_, rank) => Math.max(0, ...answers.map((answer) => answer?.holds[rank] ?? 0))),
     departed,
   };
+}
+
+/**
+ * The newcomers that may be proposed.
+ *
+ * @param asked Members of the proposal that newcomers were asked to confirm.
+ * @param joiners Addresses of those that have; all candidates may be when left out.
+ */
+export function confirmedOf(
+  candidates: readonly Member[],
+  asked: readonly Member[],
+  joiners: readonly string[] | undefined,
+): Member[] {
+  // Who has confirmed is the life that was asked, not one that came after it.
+  return candidates.filter(({ address, incarnation }) =>
+    joiners === undefined || (joiners.includes(address) && rankIn(asked, address, incarnation) >= 0)
+  );
 }
 
 /** Ids for elections: places in the natural order of names. */

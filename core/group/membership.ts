@@ -14,7 +14,7 @@ import type { Archive } from "./archive.ts";
 import { Campaign } from "./campaign.ts";
 import { readChange, readNext, writeChange, writeCut } from "./change_messages.ts";
 import type { Delivery } from "./delivery.ts";
-import { draftProposal } from "./draft.ts";
+import { confirmedOf, draftProposal } from "./draft.ts";
 import { departedOf, Installation } from "./installation.ts";
 import { Laggards } from "./laggards.ts";
 import type { Repair } from "./repair.ts";
@@ -194,6 +194,13 @@ export class Membership implements ChangePort {
     this.#campaign.receive(reader, peer, now);
   }
 
+  /** Whether a newcomer is in a proposal that this member has accepted, or would. */
+  expects(address: Address, incarnation: number): boolean {
+    const { accepted, pending } = this.change?.state ?? {};
+    const members = [...accepted?.proposal.members ?? [], ...pending?.proposal.members ?? []];
+    return rankIn(members, address, incarnation) >= 0;
+  }
+
   /** Somebody who joined with the next view, and so is no member of this one, tells of it. */
   told(reader: PacketReader, from: Address, now: number): boolean {
     this.#now = now;
@@ -340,11 +347,8 @@ export class Membership implements ChangePort {
     if (joiners !== undefined) {
       for (const { address } of this.change?.unconfirmed ?? []) this.#host.putOff(address);
     }
-    // Who has confirmed is the life that was asked, not one that came after it.
     const asked = this.change?.state.proposal?.members ?? [];
-    const newcomers = this.#host.candidates().filter(({ address, incarnation }) =>
-      joiners === undefined || (joiners.includes(address) && rankIn(asked, address, incarnation) >= 0)
-    );
+    const newcomers = confirmedOf(this.#host.candidates(), asked, joiners);
     return draftProposal(view, config.election, answers, verdicts, newcomers);
   }
 
