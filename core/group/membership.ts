@@ -335,7 +335,9 @@ export class Membership implements ChangePort {
     } else if (this.change?.state.proposal !== undefined) {
       // Newcomers may not listen to multicasts yet.
       for (const member of this.change.state.proposal.members) {
-        if (view.find(member.address, member.incarnation) === undefined) this.#sendInstall(member, message);
+        if (view.find(member.address, member.incarnation) !== undefined) continue;
+        this.#count(1);
+        this.#state.send(member.address, writeChange(this.#state.unicast, message, view.number + 1));
       }
     }
   }
@@ -490,12 +492,6 @@ export class Membership implements ChangePort {
   /** How long a view change may take; never the same for two members for long. */
   #patience(): number {
     return this.#state.config.timing.changeMs * this.#state.random.between(1, 1.5);
-  }
-
-  #sendInstall(member: Member, message: ChangeMessage): void {
-    const { unicast, view } = this.#state;
-    this.#count(1);
-    this.#state.send(member.address, writeChange(unicast, message, view.number + 1));
   }
 
   #count(packets: number): void {
