@@ -31,7 +31,7 @@ import { Readiness } from "./readiness.ts";
 import { type Replicas, Replication } from "./replication.ts";
 import type { Receipt } from "./receipt.ts";
 import { Sender } from "./sender.ts";
-import type { GroupStats } from "./stats.ts";
+import { type GroupStats, groupStats } from "./stats.ts";
 import type { Store, Stored, StoreWrite } from "./store.ts";
 import { guardTrace } from "./guard.ts";
 import type { TraceLine } from "./trace.ts";
@@ -209,23 +209,13 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
 
   /** A snapshot of what this member has counted. */
   stats(): GroupStats {
-    const { state, delivery } = this.#machine;
-    return {
-      ...state.counters,
-      eventsDropped: state.counters.eventsDropped + this.#inbox.dropped,
-      lamport: state.clock.time,
-      messagesPending: state.own.pending,
-      bytesPending: state.own.pendingBytes,
-      messagesStable: state.own.stable,
+    return groupStats(this.#machine, {
+      eventsDropped: this.#inbox.dropped,
       messagesWaiting: this.#inbox.waiting,
-      messagesHeldBack: delivery.order.held,
       sendsWaiting: this.#sender.waiting,
-      bytesHeld: state.roster?.streams.reduce((sum, stream) => sum + stream.store.bytes, 0) ?? 0,
-      view: this.view?.number ?? 0,
-      members: this.view?.members.length ?? 0,
-      membersHeard: this.view === undefined ? 0 : this.#machine.watch.available().length,
+      replicas: this.#replication?.stats() ?? {},
       transport: this.#transport.stats(),
-    };
+    });
   }
 
   /** Messages and other events, in the order of delivery. A message counts as taken when the next one is asked for. */

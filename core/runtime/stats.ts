@@ -1,4 +1,5 @@
 /** What a group has counted. */
+import type { GroupMachine } from "../group/machine.ts";
 import type { Counters } from "../group/stats.ts";
 
 /** A snapshot: the growing counters, and the state of things now. */
@@ -25,6 +26,34 @@ export interface GroupStats extends Readonly<Counters> {
   readonly members: number;
   /** Members of the view that are not suspected, this one included. */
   readonly membersHeard: number;
+  /** Of the replicas: counters of what was done for clients, and how things stand; empty when there are none. */
+  readonly replicas: Readonly<Record<string, number>>;
   /** Counters of the transport. */
   readonly transport: Readonly<Record<string, number>>;
+}
+
+/** What is counted above the machine. */
+export type CountedAbove = Pick<
+  GroupStats,
+  "eventsDropped" | "messagesWaiting" | "sendsWaiting" | "replicas" | "transport"
+>;
+
+/** Takes a snapshot. */
+export function groupStats({ state, delivery, watch }: GroupMachine, above: CountedAbove): GroupStats {
+  const { phase, roster, counters, own } = state;
+  const isMember = phase === "member" && roster !== undefined;
+  return {
+    ...counters,
+    ...above,
+    eventsDropped: counters.eventsDropped + above.eventsDropped,
+    lamport: state.clock.time,
+    messagesPending: own.pending,
+    bytesPending: own.pendingBytes,
+    messagesStable: own.stable,
+    messagesHeldBack: delivery.order.held,
+    bytesHeld: roster?.streams.reduce((sum, stream) => sum + stream.store.bytes, 0) ?? 0,
+    view: isMember ? roster.number : 0,
+    members: isMember ? roster.view.members.length : 0,
+    membersHeard: isMember ? watch.available().length : 0,
+  };
 }

@@ -4,6 +4,7 @@ import * as assert from "uvu/assert";
 import type { Incarnation, MemberName } from "../../../core/base/ids.ts";
 import { type ControlEvent, type GroupOutput, Message } from "../../../core/group/events.ts";
 import { Inbox, type InboxOwner, type OnEvent, type OnMessages } from "../../../core/runtime/inbox.ts";
+import { Command } from "../../../core/wire/command.ts";
 import { UNDECODABLE } from "../../../core/wire/value.ts";
 
 const test = suite("runtime/inbox");
@@ -154,6 +155,32 @@ test("nothing comes after close, and who waits is told the end or the error", as
   const rejected = failed.next().then(() => "ended", (error) => String(error));
   failed.close("broken");
   assert.is(await rejected, "broken");
+});
+
+test("a command keeps its place, is shown to nobody, and is not the application's to take", async () => {
+  const { inbox, story, give } = made();
+  give(message(1), message(2, Command.open(9)), message(3));
+  const values: unknown[] = [];
+  for (let count = 0; count < 2; count++) {
+    const { value } = await inbox.next();
+    if (value?.type === "message") values.push(value.value);
+  }
+  assert.equal(values, [1, 3]);
+  assert.equal(story, ["passed 2", "taken 1"]);
+  const batches = made({ onMessages: true });
+  batches.give(message(1), message(2, Command.open(9)), message(3), VIEW, message(4, Command.open(9)));
+  batches.release();
+  await settle();
+  assert.equal(batches.story, ["batch 1,3", "taken 1", "passed 2", "taken 3", "passed 4"]);
+});
+
+test("events wait aside for whoever will iterate when nobody need, and hold up nothing", async () => {
+  const { inbox, story, give } = made({ unattended: true });
+  give(VIEW, message(1, Command.open(9)), VIEW, message(2, Command.open(9)), SNAPSHOT);
+  assert.equal(story, ["passed 1", "passed 2", "snapshot 5"]);
+  for (let count = 0; count < 20; count++) give(VIEW);
+  assert.is(inbox.dropped, 6);
+  assert.is((await inbox.next()).value, VIEW);
 });
 
 test.run();
