@@ -6,24 +6,18 @@
  * leave. Exit code 1 if any process missed or doubled a line, broke an order, a promise of the library, or a trial failed.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { formatTraceLine, type TraceLine } from "@tutti/tutti/testing";
+import { freePorts } from "../common/ports.ts";
+import { onInterrupt } from "../common/stop.ts";
+import { readTraces, violations } from "../common/traces.ts";
 import { members, newcomer, stopped } from "./changes.ts";
 import { Players } from "./players.ts";
 import { basic, concurrency, connected, load, poem, recovery, type Result } from "./trials.ts";
-import {
-  account,
-  formatAccounts,
-  formatTable,
-  isRight,
-  PROMISES,
-  readTraces,
-  violations,
-} from "./verdict.ts";
+import { account, formatAccounts, formatTable, isRight, PROMISES } from "./verdict.ts";
 
 /** The whole demo takes no longer, in milliseconds. */
 const DEADLINE_MS = 60_000;
@@ -129,36 +123,6 @@ async function play(players: Players, ports: readonly number[], trace: string | 
     broken.length === 0 && failed.length === 0;
   print(right ? "\nOK: every line delivered exactly once, in order, at every process." : "\nFAILED");
   return right;
-}
-
-/** Ports of this machine on which nobody listens. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, () =>
-      new Promise<Server>((resolve, reject) => {
-        const server = createServer();
-        server.once("error", reject);
-        server.listen(0, "127.0.0.1", () => resolve(server));
-      })),
-  );
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
-/** Leaves nothing behind when a person has seen enough. */
-function onInterrupt(clear: () => void): { readonly release: () => void } {
-  const stop = (): void => {
-    clear();
-    process.exit(130);
-  };
-  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-  for (const signal of signals) process.on(signal, stop);
-  return {
-    release: () => {
-      for (const signal of signals) process.off(signal, stop);
-    },
-  };
 }
 
 function print(line: string): void {

@@ -13,8 +13,8 @@
  *
  * Without a file everything works the same, for one life.
  */
+import { LineFile } from "../common/line_file.ts";
 import { History, type PastMessage, type Reached } from "./history.ts";
-import { LineFile } from "./line_file.ts";
 import { idOf, type MulticastMessage, numberOf } from "./message.ts";
 
 interface Header {

@@ -6,13 +6,15 @@
  */
 import process from "node:process";
 import { TuttiError } from "@tutti/tutti";
+import { formatLine, type Log } from "../common/log.ts";
+import { openScreen, type Screen } from "../common/screen.ts";
+import { stopSwitch } from "../common/stop.ts";
+import { textOf, UsageError } from "../common/usage.ts";
 import { Journal } from "./journal.ts";
-import { formatLine, type Log } from "./log.ts";
 import { idRange } from "./message.ts";
 import { Multicast } from "./multicast.ts";
 import { joinGroup, type Membership } from "./network.ts";
-import { HELP, type Options, parseOptions, UsageError } from "./options.ts";
-import { openScreen, type Screen } from "./screen.ts";
+import { HELP, type Options, parseOptions } from "./options.ts";
 import { formatStatistics } from "./statistics.ts";
 import { TraceFile } from "./trace_file.ts";
 
@@ -20,8 +22,6 @@ import { TraceFile } from "./trace_file.ts";
 const LEAVE_MS = 5000;
 /** After how long without a group a word is said, in milliseconds. */
 const LOST_MS = 10_000;
-/** How much later a second signal must come to mean "at once", in milliseconds. */
-const SECOND_STOP_MS = 500;
 const COMMANDS = `Commands:
   send <message>   send a message to all
   members          show who is in the group
@@ -172,30 +172,10 @@ function describe({ name, deliveredCount, lastNumber, unconfirmed, confirmedNumb
   return `Journal: ${delivered}; last own message ${name}_${lastNumber}, ${again}`;
 }
 
-/** Signals ask the process to leave; when it takes too long, another one makes it end at once. */
-function stopSwitch(): { readonly stopped: Promise<string>; readonly stop: (why: string) => void } {
-  let askedAt = Infinity;
-  let resolveStopped: (why: string) => void;
-  const stopped = new Promise<string>((resolve) => resolveStopped = resolve);
-  const stop = (why: string): void => {
-    // One Ctrl+C may arrive twice: from the terminal, and passed on by whatever started this process.
-    if (performance.now() - askedAt > SECOND_STOP_MS) process.exit(1);
-    askedAt = Math.min(askedAt, performance.now());
-    resolveStopped(why);
-  };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => stop(signal));
-  return { stopped, stop };
-}
-
 function refuse(error: unknown, code: number): number {
   const help = error instanceof UsageError ? "; see --help" : "";
   process.stderr.write(`multicast: ${textOf(error)}${help}\n`);
   return code;
-}
-
-/** One line. */
-function textOf(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replace(/\s*\n\s*/g, " ");
 }
 
 const code = await main();

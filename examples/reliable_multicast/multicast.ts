@@ -10,10 +10,10 @@
 import { Buffer } from "node:buffer";
 import { setImmediate } from "node:timers/promises";
 import { type Group, type Message, type Receipt, TuttiError, type View } from "@tutti/tutti";
-import { announce, formatMembers } from "./events.ts";
+import { announce, formatMembers } from "../common/events.ts";
+import type { Log } from "../common/log.ts";
 import { type PastMessage, readPast } from "./history.ts";
 import type { Journal } from "./journal.ts";
-import type { Log } from "./log.ts";
 import { CONTENT_BYTES_MAX, idOf, idRange, type MulticastMessage, numberOf, readMessage } from "./message.ts";
 import type { Statistics } from "./statistics.ts";
 import type { TraceFile } from "./trace_file.ts";
@@ -25,6 +25,10 @@ const STRETCH_MS = 20;
 
 /** How long sending waits for all that found the group, once it is founded, in milliseconds. */
 const FOUNDING_MS = 5000;
+
+/** What a person can do when too few others are heard. */
+const ADVICE =
+  ", but at most 5 seconds once this process leaves (if they were killed, leave, and start all again)";
 
 /** A process of the group. */
 export class Multicast {
@@ -87,7 +91,7 @@ export class Multicast {
     for await (const event of this.#group) {
       if (event.type === "message") this.#take(event);
       else {
-        announce(event, this.#group.name, this.#log);
+        announce(event, this.#group.name, this.#log, ADVICE);
         if (event.type === "evicted") this.#life = 0;
         else if (event.type === "view") this.#enter(event.view);
       }

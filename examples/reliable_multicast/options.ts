@@ -1,6 +1,5 @@
 /** The command line of a process. What it refuses, it refuses in one line. */
-import { Buffer } from "node:buffer";
-import { parseArgs } from "node:util";
+import { checkName, oneOf, quote, readArguments, UsageError } from "../common/usage.ts";
 
 /** How to run one process. */
 export interface Options {
@@ -17,9 +16,6 @@ export interface Options {
   readonly trace: string | undefined;
   readonly journal: string | undefined;
 }
-
-/** The command line is wrong: exit code 2. */
-export class UsageError extends Error {}
 
 /** What `--help` prints. */
 export const HELP = `Reliable multicast with a Lamport clock: one process of a group.
@@ -79,7 +75,7 @@ const OPTIONS = {
  * @throws {UsageError}
  */
 export function parseOptions(args: readonly string[]): Options | "help" {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = readArguments(args, OPTIONS);
   if (values.help) return "help";
   const [name, port, ...peers] = positionals;
   if (name === undefined) throw new UsageError("the name is missing");
@@ -118,24 +114,6 @@ export function parseOptions(args: readonly string[]): Options | "help" {
   };
 }
 
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true, strict: true });
-  } catch (error) {
-    // Its texts go on with advice after the first sentence.
-    const [sentence] = (error as Error).message.split(/\. |\n/);
-    throw new UsageError(shorten(sentence));
-  }
-}
-
-function oneOf<T extends string>(option: string, given: string, choices: readonly T[]): T {
-  const choice = choices.find((each) => each === given);
-  if (choice !== undefined) return choice;
-  throw new UsageError(
-    `--${option} ${quote(given)} is unknown; use ${choices.slice(0, -1).join(", ")} or ${choices.at(-1)}`,
-  );
-}
-
 function parsePort(text: string): number {
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
   if (port >= 1 && port <= 65_535) return port;
@@ -148,18 +126,4 @@ function parseExpect(text: string, most: number): number {
   throw new UsageError(
     `--expect ${quote(text)} is not a number from 0 to ${most}, the number of ports given`,
   );
-}
-
-function checkName(what: string, name: string, bytesMax: number): void {
-  const printable = /^[\p{L}\p{M}\p{N}\p{P}\p{S}]+$/u;
-  if (name.length <= bytesMax && Buffer.byteLength(name) <= bytesMax && printable.test(name)) return;
-  throw new UsageError(`the ${what} ${quote(name)} is not 1 to ${bytesMax} bytes of text without spaces`);
-}
-
-function quote(text: string): string {
-  return JSON.stringify(shorten(text));
-}
-
-function shorten(text: string): string {
-  return text.length > 80 ? `${text.slice(0, 80)}...` : text;
 }

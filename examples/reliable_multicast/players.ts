@@ -1,11 +1,13 @@
 /** The processes of the demo, over all their lives: what is typed, and what must appear on their screens. */
-import { LineFile } from "./line_file.ts";
-import { Terminal, Watch } from "./terminal.ts";
+import { Terminal, Watch } from "../common/terminal.ts";
+import { markCrash } from "../common/traces.ts";
 
 /** How long anything may take that is waited for, in milliseconds. */
 export const DEADLINE_MS = 15_000;
 /** Time between two lines that are read out at one process, in milliseconds. */
 const LINE_MS = 140;
+/** What each terminal runs. */
+const PROGRAM = new URL("./main.ts", import.meta.url);
 /** Name of the group. */
 const GROUP = "multicast";
 
@@ -144,17 +146,14 @@ export class Players {
     );
   }
 
-  /** What the checkers must know, in the place where it happened; a line that the kill cut off goes first. */
+  /** What the checkers must know. */
   markCrash({ name, trace }: Player): void {
-    const file = new LineFile(trace);
-    file.start();
-    file.append({ n: name, e: "crash", g: GROUP });
-    file.close();
+    markCrash(trace, name, GROUP);
   }
 
   #start({ name, ports, journal, trace }: Omit<Player, "terminal">): Terminal {
     const options = ["--order", "causal", "--group", GROUP, "--journal", journal, "--trace", trace];
-    return new Terminal(name, [...ports.map(String), ...options], this.watch, (line) => {
+    return new Terminal(name, PROGRAM, [name, ...ports.map(String), ...options], this.watch, (line) => {
       if (this.#loud) this.print(`${name} | ${line}`);
     });
   }

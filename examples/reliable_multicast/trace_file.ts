@@ -6,8 +6,8 @@
  *   library's ids, which belong to one life. Killing a process is the end of such a life.
  */
 import type { TraceLine } from "@tutti/tutti";
+import { LineFile } from "../common/line_file.ts";
 import type { JournalEvent } from "./journal.ts";
-import { LineFile } from "./line_file.ts";
 import { numberOf } from "./message.ts";
 
 /** Writes the trace, if one is asked for. */

@@ -1,6 +1,6 @@
 /** Judges a run by what every process wrote down: its journal and its trace. */
 import { readFileSync } from "node:fs";
-import { checkTrace, parseTrace, type TraceLine, type TraceProperty } from "@tutti/tutti/testing";
+import type { TraceProperty } from "@tutti/tutti/testing";
 import { numberOf } from "./message.ts";
 
 /**
@@ -103,14 +103,4 @@ export function formatAccounts(accounts: readonly Account[]): string {
       { name, expected, delivered, missed, doubled, orderViolations },
     ) => [name, expected, delivered, missed, doubled, ...senders.map((sender) => orderViolations[sender])]),
   );
-}
-
-/** Reads the traces of several processes, one after the other. */
-export function readTraces(paths: readonly string[]): TraceLine[] {
-  return paths.flatMap((path) => parseTrace(readFileSync(path, "utf8")));
-}
-
-/** Asks the library's checkers; the texts say what is broken. */
-export function violations(lines: readonly TraceLine[], properties: readonly TraceProperty[]): string[] {
-  return checkTrace(lines, { properties }).map(({ property, text }) => `${property}: ${text}`);
 }

@@ -16,7 +16,7 @@ import {
   type TraceProperty,
   type Violation,
 } from "@tutti/tutti/testing";
-import { Watch } from "../../examples/reliable_multicast/terminal.ts";
+import { Watch } from "../../examples/common/terminal.ts";
 import { freeTcp } from "../transports/free_endpoints.ts";
 import { openClock } from "./clock.ts";
 import { type MemberState, type Promised, Seat } from "./seat.ts";

@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { EngineName, LevelName, OrderName, TraceLine } from "@tutti/tutti";
 import { parseTrace } from "@tutti/tutti/testing";
-import type { Watch } from "../../examples/reliable_multicast/terminal.ts";
+import type { Watch } from "../../examples/common/terminal.ts";
 
 const MEMBER = fileURLToPath(new URL("./member.ts", import.meta.url));
 /** Characters of a process's last complaints that are kept. */

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { Watch } from "../../examples/reliable_multicast/terminal.ts";
+import { Watch } from "../../examples/common/terminal.ts";
 import { freePort } from "../transports/free_endpoints.ts";
 
 const MAIN = fileURLToPath(new URL("../../examples/reliable_multicast/main.ts", import.meta.url));

@@ -2,14 +2,8 @@
 import { appendFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { LineFile } from "../../examples/reliable_multicast/line_file.ts";
-import {
-  account,
-  isRight,
-  PROMISES,
-  readTraces,
-  violations,
-} from "../../examples/reliable_multicast/verdict.ts";
+import { markCrash, readTraces, violations } from "../../examples/common/traces.ts";
+import { account, isRight, PROMISES } from "../../examples/reliable_multicast/verdict.ts";
 import { freeUdpPort } from "../transports/free_endpoints.ts";
 import { clear, freePorts, freshFile, Run } from "./process.ts";
 
@@ -62,10 +56,7 @@ class Node {
     await this.run.ends();
     // As a kill in the middle of a write leaves it.
     appendFileSync(this.journal, `{"e":"deliver","id":"P`);
-    const file = new LineFile(this.trace);
-    file.start();
-    file.append({ n: this.name, e: "crash", g: "multicast" });
-    file.close();
+    markCrash(this.trace, this.name, "multicast");
   }
 
   /** Starts it again. What it had not accepted counts as never typed. */

@@ -3,11 +3,11 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Journal } from "../../examples/reliable_multicast/journal.ts";
-import { formatLine } from "../../examples/reliable_multicast/log.ts";
+import { formatLine } from "../../examples/common/log.ts";
 import { idRange, numberOf, readMessage } from "../../examples/reliable_multicast/message.ts";
 import { parseOptions } from "../../examples/reliable_multicast/options.ts";
-import { splitLines } from "../../examples/reliable_multicast/screen.ts";
-import { readTraces } from "../../examples/reliable_multicast/verdict.ts";
+import { splitLines } from "../../examples/common/screen.ts";
+import { readTraces } from "../../examples/common/traces.ts";
 import { clear, freePorts, freshFile, Run } from "./process.ts";
 
 const test = suite("reliable multicast example");

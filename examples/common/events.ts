@@ -13,8 +13,13 @@ const DEPARTED: Readonly<Record<Departure, string>> = {
   restarted: "was evicted: its process has been started again",
 };
 
-/** Logs an event. @param own Own name. */
-export function announce(event: ControlEvent, own: string, log: Log): void {
+/**
+ * Logs an event.
+ *
+ * @param own Own name.
+ * @param advice What a person can do where too few members are heard.
+ */
+export function announce(event: ControlEvent, own: string, log: Log, advice: string): void {
   switch (event.type) {
     case "view":
       return announceView(event, own, log);
@@ -36,7 +41,7 @@ export function announce(event: ControlEvent, own: string, log: Log): void {
         "SYSTEM",
         `This process was evicted after view ${event.view}${
           event.reason === undefined ? "" : ` (${event.reason})`
-        }: it joins again by itself; what was not delivered will be sent again`,
+        }: it joins again by itself, and sends again what did not get through`,
       );
     case "retry":
       return log(
@@ -55,8 +60,7 @@ export function announce(event: ControlEvent, own: string, log: Log): void {
       }
       return log(
         "ERROR",
-        `Blocked: too few members are heard, ${members} away; what is sent waits until enough are heard again, ` +
-          "but at most 5 seconds once this process leaves (if they were killed, leave, and start all again)",
+        `Blocked: too few members are heard, ${members} away; what is sent waits until enough are heard again${advice}`,
       );
     }
     case "unblocked":

@@ -4,8 +4,6 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { splitLines } from "./screen.ts";
 
-const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
-
 /** How a process ended. */
 export interface Ending {
   readonly code: number | null;
@@ -62,12 +60,20 @@ export class Terminal {
   /**
    * Starts a process with the same runtime as this one.
    *
+   * @param name What it is called in errors.
+   * @param program Where its program is.
    * @param show Called with each line that appears on its screen.
    */
-  constructor(name: string, args: readonly string[], watch: Watch, show: (line: string) => void) {
+  constructor(
+    name: string,
+    program: URL,
+    args: readonly string[],
+    watch: Watch,
+    show: (line: string) => void,
+  ) {
     this.#watch = watch;
     const runtime = "Deno" in globalThis ? ["run", "-A", "--no-prompt"] : process.execArgv;
-    this.#child = spawn(process.execPath, [...runtime, MAIN, name, ...args], {
+    this.#child = spawn(process.execPath, [...runtime, fileURLToPath(program), ...args], {
       stdio: ["pipe", "pipe", "pipe"],
     });
     this.#child.stdin?.on("error", () => {}); // It may end while something is typed.
