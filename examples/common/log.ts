@@ -26,7 +26,7 @@ export function formatLine(
 }
 
 /** One line, whatever another process sent: no line ends, and nothing that steers the terminal. */
-function printable(text: string): string {
+export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cs}\p{Bidi_Control}\u2028\u2029]/gu, (character) => {
     return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
   });

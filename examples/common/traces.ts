@@ -4,7 +4,7 @@ import { checkTrace, parseTrace, type TraceLine, type TraceProperty } from "@tut
 import { LineFile } from "./line_file.ts";
 
 /** Writes down that a process was killed, in the place where it happened; a line that the kill cut off goes first. */
-export function markCrash(path: string, name: string, group: string): void {
+export function markCrash(path: string, name: string, group?: string): void {
   const file = new LineFile(path);
   file.start();
   file.append({ n: name, e: "crash", g: group });
