@@ -25,6 +25,10 @@ export interface SimulatedApplication {
   message?(node: SimulatedNode, message: Message): void;
   /** Another event. */
   event?(node: SimulatedNode, event: ControlEvent): void;
+  /** Its own part of the state, for nodes that join. */
+  snapshot?(node: SimulatedNode): Uint8Array;
+  /** Its state is replaced. @param snapshot `undefined` for nothing at all. */
+  restore?(node: SimulatedNode, snapshot: Uint8Array | undefined): void;
   /** Bytes that make the state of this node larger than what it has delivered. Default 0. */
   readonly stateBytes?: number;
 }
@@ -412,11 +416,14 @@ export class SimulatedNode {
       case "snapshot":
         machine.snapshotTaken(
           output.transfer,
-          this.#story.snapshot(this.#options.application.stateBytes ?? 0),
+          this.#story.snapshot(
+            this.#options.application.stateBytes ?? 0,
+            this.#options.application.snapshot?.(this),
+          ),
         );
         break;
       case "restore":
-        this.#story.restore(output.snapshot, output.own);
+        this.#options.application.restore?.(this, this.#story.restore(output.snapshot, output.own));
         machine.restored();
         break;
       default:

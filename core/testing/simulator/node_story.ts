@@ -113,18 +113,26 @@ export class NodeStory {
     }
   }
 
-  /** The state, as one that joins is given it. @param fillerBytes What makes it larger than it is. */
-  snapshot(fillerBytes: number): Uint8Array {
+  /**
+   * The state, as one that joins is given it.
+   *
+   * @param fillerBytes What makes it larger than it is.
+   * @param part The application's own part of it.
+   */
+  snapshot(fillerBytes: number, part: Uint8Array | undefined): Uint8Array {
     const filler = " ".repeat(fillerBytes);
-    return new TextEncoder().encode(JSON.stringify([...this.#known]) + filler);
+    const state = { known: [...this.#known], ...(part === undefined ? {} : { part: [...part] }) };
+    return new TextEncoder().encode(JSON.stringify(state) + filler);
   }
 
-  /** The state that this life starts from. */
-  restore(snapshot: Uint8Array | undefined, own: boolean): void {
+  /** The state that this life starts from. @returns The application's own part of it. */
+  restore(snapshot: Uint8Array | undefined, own: boolean): Uint8Array | undefined {
     if (!own) this.#host.trace({ n: this.name, e: "join" });
-    const known = snapshot === undefined ? [] : JSON.parse(new TextDecoder().decode(snapshot)) as string[];
+    const text = snapshot === undefined ? '{"known":[]}' : new TextDecoder().decode(snapshot);
+    const { known, part } = JSON.parse(text) as { known: string[]; part?: number[] };
     this.#known = new Set(known);
     this.#delivered.clear();
+    return part === undefined ? undefined : new Uint8Array(part);
   }
 
   /** A message is delivered. */

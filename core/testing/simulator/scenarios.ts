@@ -1,6 +1,6 @@
 /** What the simulator can run, each by name. */
 import { runReliable } from "./reliable.ts";
-import { runDurable, runTotal, runViews } from "./views.ts";
+import { runDurable, runMap, runTotal, runViews } from "./views.ts";
 import { MULTICAST_MUTATIONS, type Mutation } from "./mutations.ts";
 import type { Scenario } from "./scenario.ts";
 import { VIEW_MUTATIONS } from "./view_mutations.ts";
@@ -31,6 +31,11 @@ export const SCENARIOS: readonly Scenario[] = [
     name: "durable",
     about: "the same on disk, by both engines: the whole group may stop at once",
     run: runDurable,
+  },
+  {
+    name: "map",
+    about: "clients of a replicated map, whose calls must be linearizable, by both engines, safe and durable",
+    run: runMap,
   },
 ];
 

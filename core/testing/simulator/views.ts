@@ -15,6 +15,7 @@ import { FLAG_RELAYED, Kind } from "../../wire/message.ts";
 import { PACKET_HEADER_BYTES } from "../../wire/limits.ts";
 import { TOTAL_ORDER_PROPERTIES, TRACE_PROPERTIES, type TraceProperty } from "../checkers/mod.ts";
 import { Cluster } from "./cluster.ts";
+import { MapLoad } from "./map.ts";
 import type { Mutation } from "./mutations.ts";
 import type { SimulatedNode } from "./node.ts";
 import type { ScenarioResult } from "./scenario.ts";
@@ -68,10 +69,18 @@ export function runDurable(seed: number, mutation?: Mutation): ScenarioResult {
   return runWith({ engine, durable: true }, seed, mutation);
 }
 
+/** Runs one seed with clients of a replicated map, in total order by both engines, safe or durable. */
+export function runMap(seed: number, mutation?: Mutation): ScenarioResult {
+  const engine = seed % 2 === 0 ? "sequencer" : "lamport";
+  return runWith({ engine, durable: seed % 4 < 2, map: new MapLoad(seed) }, seed, mutation);
+}
+
 /** What a run is to be in total order. */
 interface Total {
   readonly engine: EngineName;
   readonly durable: boolean;
+  /** Clients of a map, instead of nodes that send by themselves. */
+  readonly map?: MapLoad;
 }
 
 function runWith(total: Total | undefined, seed: number, mutation: Mutation | undefined): ScenarioResult {
@@ -88,7 +97,9 @@ function runWith(total: Total | undefined, seed: number, mutation: Mutation | un
   const violations = [
     ...cluster.check(lost ? safety : properties, foundings[1]),
     ...(settled ? cluster.checkStates() : []),
+    ...(foundings.length > 1 ? [] : total?.map?.check() ?? []),
   ];
+  if (settled && total?.map?.same === false) violations.push({ property: "state", text: "the maps differ" });
   if (!settled && !lost) {
     const waiting = cluster.nodes.map((node) => node.describe()).join(" | ");
     violations.unshift({
@@ -134,6 +145,7 @@ class ViewsRun {
   /** Decides about traps; a source of its own, so that what else a seed means does not depend on packets. */
   readonly #traps: Random;
   readonly #phase: { calm: boolean } = { calm: false };
+  readonly #map: MapLoad | undefined;
   /** Whether a group was ever founded. */
   #exists = false;
   /** A node that is killed at its next message of a view change or repair. */
@@ -143,6 +155,7 @@ class ViewsRun {
     const random = new Random(seed * 2 + 0x20001);
     const levels = new Random(seed * 2 + 0x40001);
     this.#random = random;
+    this.#map = total?.map;
     this.#traps = new Random(seed * 2 + 0x30001);
     const size = random.chance(0.01) ? random.int(12, 50) : random.pick([2, 3, 3, 3, 4, 4, 5, 5, 6, 7]);
     const large = size > 10;
@@ -151,10 +164,14 @@ class ViewsRun {
       founders: random.chance(0.5) ? size : random.int(1, size),
       order: total !== undefined ? "total" : random.chance(0.5) ? "causal" : "fifo",
       engine: total?.engine ?? "sequencer",
-      level: total?.durable === true ? "durable" : levels.pick(["agreed", "safe", "safe"] as const),
+      level: total?.durable === true
+        ? "durable"
+        : total?.map !== undefined
+        ? "safe"
+        : levels.pick(["agreed", "safe", "safe"] as const),
       election: random.pick(["senior", "bully", "ring"] as const),
       faultMs: large ? 8000 : random.int(6000, 20_000),
-      messagesEach: large ? 5 : random.int(5, 60),
+      messagesEach: total?.map !== undefined ? 0 : large ? 5 : random.int(5, 60),
       faultCount: random.int(1, 10),
       trapRate: random.chance(0.5) ? random.pick([0.002, 0.01, 0.05]) : 0,
       fetchLossRate: random.chance(0.3) ? random.between(0.3, 0.9) : 0,
@@ -198,7 +215,10 @@ class ViewsRun {
             invariant(++viewCount < VIEWS_MAX, `there are ${VIEWS_MAX} views: they never end`);
           }
         },
+        ...this.#map?.application(),
         message: (node, message) => {
+          this.#map?.application().message?.(node, message);
+          if (this.#map !== undefined) return;
           const { depth = 0 } = message.value as { depth?: number };
           if (!message.own && depth < 2 && this.cluster.random.chance(0.1)) node.send({ depth: depth + 1 });
         },
@@ -217,6 +237,7 @@ class ViewsRun {
       cluster.at(this.#random.between(0, plan.faultMs), () => this.#revive(node));
     }
     this.#scheduleLoad();
+    this.#map?.start(cluster, plan.faultMs);
     for (let count = 0; count < plan.faultCount; count++) this.#scheduleFault();
     if (plan.level === "durable" && this.#random.chance(0.6)) this.#scheduleBlackout();
     cluster.run(plan.faultMs);
