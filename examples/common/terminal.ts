@@ -153,3 +153,8 @@ export class Terminal {
     }
   }
 }
+
+/** Waits. */
+export function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

@@ -1,5 +1,5 @@
 /** The processes of the demo, over all their lives: what is typed, and what must appear on their screens. */
-import { Terminal, Watch } from "../common/terminal.ts";
+import { pause, Terminal, Watch } from "../common/terminal.ts";
 import { markCrash } from "../common/traces.ts";
 
 /** How long anything may take that is waited for, in milliseconds. */
@@ -161,9 +161,4 @@ export class Players {
 
 function escape(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-}
-
-/** Waits. */
-export function pause(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

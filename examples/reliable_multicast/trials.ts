@@ -1,7 +1,8 @@
 /** The four trials: what is typed in the terminals, and what must appear on their screens. */
 import { readFileSync } from "node:fs";
 import { readTraces, violations } from "../common/traces.ts";
-import { DEADLINE_MS, pause, type Player, type Players } from "./players.ts";
+import { pause } from "../common/terminal.ts";
+import { DEADLINE_MS, type Player, type Players } from "./players.ts";
 
 /** Which part of its lines the process that is killed has sent by then. */
 const KILL_AT = 0.3;
