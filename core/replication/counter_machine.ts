@@ -2,7 +2,7 @@
 import { TuttiError } from "../base/errors.ts";
 import { Encoding } from "../wire/message.ts";
 import type { EncodedValue } from "../wire/value.ts";
-import { LayoutReader, LayoutWriter } from "./layout.ts";
+import { layout, LayoutReader } from "./layout.ts";
 import type { Answer, Capture, Machine } from "./machine.ts";
 
 const NUMBER_BYTES = 8;
@@ -50,7 +50,7 @@ export class CounterMachine implements Machine {
 
 /** A number as an operation, an answer, or a snapshot. */
 export function encodeNumber(value: number): EncodedValue {
-  return { encoding: Encoding.bytes, bytes: new LayoutWriter(NUMBER_BYTES).f64(value).take() };
+  return { encoding: Encoding.bytes, bytes: layout((writer) => writer.f64(value)) };
 }
 
 /** Reads a number. @returns `undefined` when it is none. */

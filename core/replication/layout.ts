@@ -1,22 +1,23 @@
 /**
  * Plain binary layouts: what operations, answers and snapshots of replicated objects are made of. Big-endian, lengths before
  * what they measure. The same content always gives the same bytes.
+ *
+ * Numbers are written byte by byte: a view for each of many small layouts costs more than that.
  */
-import { readU64, writeU64 } from "../wire/message.ts";
+import { decodeText, encodeText } from "../wire/text.ts";
 
-const utf8 = new TextEncoder();
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+const HIGH = 0x1_0000_0000;
+/** One number, for those that have no simple bytes. */
+const number = new DataView(new ArrayBuffer(8));
 
 /** Writes one layout. */
 export class LayoutWriter {
   #bytes: Uint8Array;
-  #view: DataView;
   #length = 0;
 
   /** @param bytes How much to make room for at once. */
   constructor(bytes: number = 64) {
     this.#bytes = new Uint8Array(bytes);
-    this.#view = new DataView(this.#bytes.buffer);
   }
 
   /** Bytes written so far. */
@@ -24,44 +25,45 @@ export class LayoutWriter {
     return this.#length;
   }
 
+  /** Bytes that there is room for. */
+  get room(): number {
+    return this.#bytes.length;
+  }
+
   /** A number of one byte. */
   u8(value: number): this {
     const offset = this.#room(1);
-    this.#view.setUint8(offset, value);
+    this.#bytes[offset] = value;
     return this;
   }
 
   /** A whole number from 0, up to the largest safe one. */
   u64(value: number): this {
     const offset = this.#room(8);
-    writeU64(this.#view, offset, value);
+    this.#u32(offset, Math.floor(value / HIGH));
+    this.#u32(offset + 4, value >>> 0);
     return this;
   }
 
   /** Any number. */
   f64(value: number): this {
     const offset = this.#room(8);
-    this.#view.setFloat64(offset, value);
+    number.setFloat64(0, value);
+    this.#u32(offset, number.getUint32(0));
+    this.#u32(offset + 4, number.getUint32(4));
     return this;
   }
 
   /** A text. */
   text(value: string): this {
-    return this.bytes(utf8.encode(value));
+    return this.bytes(encodeText(value));
   }
 
   /** Bytes, after their length. */
   bytes(value: Uint8Array): this {
     const offset = this.#room(4 + value.length);
-    this.#view.setUint32(offset, value.length);
+    this.#u32(offset, value.length);
     this.#bytes.set(value, offset + 4);
-    return this;
-  }
-
-  /** Bytes up to the end of the layout: nothing may follow. */
-  rest(value: Uint8Array): this {
-    const offset = this.#room(value.length);
-    this.#bytes.set(value, offset);
     return this;
   }
 
@@ -72,6 +74,14 @@ export class LayoutWriter {
     return taken;
   }
 
+  #u32(offset: number, value: number): void {
+    const bytes = this.#bytes;
+    bytes[offset] = value >>> 24;
+    bytes[offset + 1] = value >>> 16;
+    bytes[offset + 2] = value >>> 8;
+    bytes[offset + 3] = value;
+  }
+
   #room(bytes: number): number {
     const offset = this.#length;
     this.#length += bytes;
@@ -79,9 +89,30 @@ export class LayoutWriter {
       const larger = new Uint8Array(Math.max(this.#length, 2 * this.#bytes.length));
       larger.set(this.#bytes.subarray(0, offset));
       this.#bytes = larger;
-      this.#view = new DataView(larger.buffer);
     }
     return offset;
+  }
+}
+
+/** Room that the shared writer keeps at the most. */
+const SHARED_BYTES_MAX = 64 * 1024;
+
+/** A writer for one small layout at a time: taken before another one is begun. */
+let shared = new LayoutWriter(1024);
+
+/**
+ * Writes a small layout, with a writer that is there already.
+ *
+ * @param write Must not write another layout meanwhile.
+ */
+export function layout(write: (writer: LayoutWriter) => void): Uint8Array {
+  const writer = shared;
+  try {
+    write(writer);
+    return writer.take();
+  } finally {
+    // One that is in the middle of something, because that failed, or that has grown large, is of no more use.
+    if (writer.length > 0 || writer.room > SHARED_BYTES_MAX) shared = new LayoutWriter(1024);
   }
 }
 
@@ -93,12 +124,10 @@ export class LayoutReader {
   /** Whether everything so far was as it must be. */
   sound = true;
   readonly #bytes: Uint8Array;
-  readonly #view: DataView;
   #offset = 0;
 
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
   /** Whether everything was read, and was as it must be. */
@@ -114,14 +143,15 @@ export class LayoutReader {
   /** A number of one byte. */
   u8(): number {
     const offset = this.#take(1);
-    return offset < 0 ? 0 : this.#view.getUint8(offset);
+    return offset < 0 ? 0 : this.#bytes[offset];
   }
 
   /** A whole number from 0. */
   u64(): number {
     const offset = this.#take(8);
-    const value = offset < 0 ? 0 : readU64(this.#view, offset);
-    if (value >= 0) return value;
+    if (offset < 0) return 0;
+    const value = this.#u32(offset) * HIGH + this.#u32(offset + 4);
+    if (Number.isSafeInteger(value)) return value;
     this.sound = false;
     return 0;
   }
@@ -129,26 +159,25 @@ export class LayoutReader {
   /** Any number. */
   f64(): number {
     const offset = this.#take(8);
-    return offset < 0 ? 0 : this.#view.getFloat64(offset);
+    if (offset < 0) return 0;
+    number.setUint32(0, this.#u32(offset));
+    number.setUint32(4, this.#u32(offset + 4));
+    return number.getFloat64(0);
   }
 
   /** A text of at most so many bytes. */
   text(bytesMax: number): string {
-    const bytes = this.bytes(bytesMax);
-    try {
-      return strictUtf8.decode(bytes);
-    } catch {
-      this.sound = false;
-      return "";
-    }
+    const length = this.#length(bytesMax);
+    const offset = this.#take(length);
+    const text = offset < 0 ? undefined : decodeText(this.#bytes, offset, offset + length);
+    if (text !== undefined) return text;
+    this.sound = false;
+    return "";
   }
 
   /** Bytes, a view of what is read. */
   bytes(bytesMax: number = Infinity): Uint8Array {
-    const at = this.#take(4);
-    const length = at < 0 ? 0 : this.#view.getUint32(at);
-    if (length > bytesMax) this.sound = false;
-    return this.raw(length);
+    return this.raw(this.#length(bytesMax));
   }
 
   /** So many bytes, a view of what is read. */
@@ -160,6 +189,19 @@ export class LayoutReader {
   /** What is left, a view of what is read. */
   rest(): Uint8Array {
     return this.raw(this.left);
+  }
+
+  #length(bytesMax: number): number {
+    const at = this.#take(4);
+    const length = at < 0 ? 0 : this.#u32(at);
+    if (length > bytesMax) this.sound = false;
+    return length;
+  }
+
+  #u32(offset: number): number {
+    const bytes = this.#bytes;
+    return ((bytes[offset] << 24) | (bytes[offset + 1] << 16) | (bytes[offset + 2] << 8) |
+      bytes[offset + 3]) >>> 0;
   }
 
   /** @returns Where to read; -1 when there is not so much left. */

@@ -2,7 +2,7 @@
 import { TuttiError } from "../base/errors.ts";
 import { Encoding } from "../wire/message.ts";
 import type { EncodedValue } from "../wire/value.ts";
-import { LayoutReader, LayoutWriter } from "./layout.ts";
+import { LayoutReader } from "./layout.ts";
 import { asBytes, readValue, writeValue } from "./map_layout.ts";
 
 /** What may be done to a log, or asked of it; one byte. */
@@ -35,19 +35,12 @@ export interface LogAnswer {
 
 /** Encodes an operation or a question. */
 export function encodeLogOperation(operation: LogOperation): EncodedValue {
-  const writer = new LayoutWriter().u8(operation.call);
-  switch (operation.call) {
-    case LogCall.append:
-      writeValue(writer, operation.value);
-      break;
-    case LogCall.truncate:
-      writer.u64(operation.before);
-      break;
-    case LogCall.read:
-      writer.u64(operation.from).u64(operation.to);
-      break;
-  }
-  return asBytes(writer);
+  return asBytes((writer) => {
+    writer.u8(operation.call);
+    if (operation.call === LogCall.append) writeValue(writer, operation.value);
+    else if (operation.call === LogCall.truncate) writer.u64(operation.before);
+    else writer.u64(operation.from).u64(operation.to);
+  });
 }
 
 /**
@@ -81,9 +74,10 @@ function readCall(reader: LayoutReader, call: number): LogOperation | undefined 
 
 /** Encodes the answer to `read`. */
 export function encodeLogAnswer({ first, next, from, values }: LogAnswer): EncodedValue {
-  const writer = new LayoutWriter(256).u64(first).u64(next).u64(from).u64(values.length);
-  for (const value of values) writeValue(writer, value);
-  return asBytes(writer);
+  return asBytes((writer) => {
+    writer.u64(first).u64(next).u64(from).u64(values.length);
+    for (const value of values) writeValue(writer, value);
+  });
 }
 
 /** Reads the answer to `read`. @returns `undefined` when it is none. */

@@ -162,5 +162,5 @@ export class LogMachine implements Machine {
 }
 
 function encodeIndex(index: number): EncodedValue {
-  return asBytes(new LayoutWriter(8).u64(index));
+  return asBytes((writer) => writer.u64(index));
 }

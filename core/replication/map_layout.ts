@@ -3,7 +3,7 @@ import { TuttiError } from "../base/errors.ts";
 import { checkCbor } from "../wire/cbor_check.ts";
 import { Encoding } from "../wire/message.ts";
 import type { EncodedValue } from "../wire/value.ts";
-import { LayoutReader, LayoutWriter } from "./layout.ts";
+import { layout, LayoutReader, type LayoutWriter } from "./layout.ts";
 
 /** Longest key, in bytes of UTF-8. */
 export const KEY_BYTES_MAX = 1024;
@@ -67,7 +67,11 @@ export type MapOperation =
 
 /** Encodes an operation or a question. */
 export function encodeMapOperation(operation: MapOperation): EncodedValue {
-  const writer = new LayoutWriter().u8(operation.call);
+  return asBytes((writer) => writeOperation(writer, operation));
+}
+
+function writeOperation(writer: LayoutWriter, operation: MapOperation): void {
+  writer.u8(operation.call);
   switch (operation.call) {
     case MapCall.set:
       writeValue(writer.text(operation.key), operation.value);
@@ -94,7 +98,6 @@ export function encodeMapOperation(operation: MapOperation): EncodedValue {
       writer.text(operation.prefix).u64(operation.after);
       break;
   }
-  return asBytes(writer);
 }
 
 /**
@@ -167,15 +170,15 @@ function readOptional(reader: LayoutReader): EncodedValue | undefined {
   return there === 1 ? readValue(reader) : undefined;
 }
 
-/** What was written, as a value. */
-export function asBytes(writer: LayoutWriter): EncodedValue {
-  return { encoding: Encoding.bytes, bytes: writer.take() };
+/** A layout as a value. @param write Writes it; must not write another one meanwhile. */
+export function asBytes(write: (writer: LayoutWriter) => void): EncodedValue {
+  return { encoding: Encoding.bytes, bytes: layout(write) };
 }
 
 /** The answer to `get`. */
 export function encodeKept(kept: KeptValue | undefined): EncodedValue {
-  if (kept === undefined) return asBytes(new LayoutWriter().u8(0));
-  return asBytes(writeValue(new LayoutWriter(kept.bytes.length + 16).u8(1).u64(kept.version), kept));
+  if (kept === undefined) return asBytes((writer) => writer.u8(0));
+  return asBytes((writer) => writeValue(writer.u8(1).u64(kept.version), kept));
 }
 
 /** Reads the answer to `get`. @returns `undefined` when nothing is there; `null` when it is no such answer. */
@@ -216,9 +219,10 @@ export interface ChangesAnswer {
 
 /** Encodes the answer to `changes`. */
 export function encodeChanges({ lost, through, changes }: ChangesAnswer): EncodedValue {
-  const writer = new LayoutWriter(256).u8(lost ? 1 : 0).u64(through).u64(changes.length);
-  for (const { key, version, value } of changes) writeOptional(writer.text(key).u64(version), value);
-  return asBytes(writer);
+  return asBytes((writer) => {
+    writer.u8(lost ? 1 : 0).u64(through).u64(changes.length);
+    for (const { key, version, value } of changes) writeOptional(writer.text(key).u64(version), value);
+  });
 }
 
 /** Reads the answer to `changes`. @returns `undefined` when it is none. */

@@ -6,6 +6,8 @@
  */
 import { copyBytes } from "../base/bytes.ts";
 import { TuttiError } from "../base/errors.ts";
+import { Encoding } from "../wire/message.ts";
+import { textBytes } from "../wire/text.ts";
 import type { EncodedValue } from "../wire/value.ts";
 import { LayoutReader, LayoutWriter } from "./layout.ts";
 import { type Answer, type Capture, CHUNK_BYTES, type Machine, STEP_ENTRIES } from "./machine.ts";
@@ -43,11 +45,15 @@ const HISTORY_BYTES_MAX: number = 4 * 1024 * 1024;
 /** Most bytes of changes in one answer, but for one that is larger. */
 const CHANGES_BYTES_MAX: number = 256 * 1024;
 
-const utf8 = new TextEncoder();
-
 interface Entry {
   readonly kept: KeptValue;
   /** Bytes of the entry in a snapshot. */
+  readonly bytes: number;
+}
+
+/** A change that is kept for those that follow. */
+interface Remembered extends KeptChange {
+  /** Bytes of key and value, about. */
   readonly bytes: number;
 }
 
@@ -60,7 +66,7 @@ export class MapMachine implements Machine {
   #entries = new Map<string, Entry>();
   /** Bytes of all entries in a snapshot. */
   #bytes = 0;
-  readonly #history: Span<{ readonly change: KeptChange; readonly bytes: number }> = new Span();
+  readonly #history: Span<Remembered> = new Span();
   #historyBytes = 0;
   /** Everything that has changed since this position is in the history. */
   #historyFrom = 0;
@@ -91,15 +97,16 @@ export class MapMachine implements Machine {
     switch (read.call) {
       case MapCall.set:
         this.#put(read.key, read.value, position);
-        return asBytes(new LayoutWriter().u64(position));
+        return asBytes((writer) => writer.u64(position));
       case MapCall.delete:
-        return asBytes(new LayoutWriter().u8(this.#remove(read.key, position) ? 1 : 0));
+        return encodeFlag(this.#remove(read.key, position));
       case MapCall.compareAndSet: {
         const { key, value } = read;
         const done = isAsExpected(this.get(key), read.expected);
         if (done && value !== undefined) this.#put(key, value, position);
         else if (done) this.#remove(key, position);
-        return asBytes(new LayoutWriter().u8(done ? 1 : 0).u64(this.get(key)?.version ?? 0));
+        const version = this.get(key)?.version ?? 0;
+        return asBytes((writer) => writer.u8(done ? 1 : 0).u64(version));
       }
       default:
         throw new TuttiError("InvalidArgument", "Cannot apply the operation: it is a question; ask it");
@@ -112,7 +119,7 @@ export class MapMachine implements Machine {
       case MapCall.get:
         return encodeKept(this.get(read.key));
       case MapCall.size:
-        return asBytes(new LayoutWriter().u64(this.size));
+        return asBytes((writer) => writer.u64(this.size));
       case MapCall.entries:
         return this.#encodeEntries(read.prefix, bytesMax);
       case MapCall.now:
@@ -180,7 +187,7 @@ export class MapMachine implements Machine {
     }
     this.#entries.set(key, entry);
     this.#bytes = total;
-    this.#changed({ key, version: position, value: kept }, entry.bytes);
+    this.#changed({ key, version: position, value: kept, bytes: entry.bytes });
   }
 
   /** @returns Whether there was something. */
@@ -189,19 +196,19 @@ export class MapMachine implements Machine {
     if (before === undefined) return false;
     this.#entries.delete(key);
     this.#bytes -= before.bytes;
-    this.#changed({ key, version: position, value: undefined }, ENTRY_BYTES + key.length);
+    this.#changed({ key, version: position, value: undefined, bytes: ENTRY_BYTES + key.length });
     return true;
   }
 
-  #changed(change: KeptChange, bytes: number): void {
+  #changed(change: Remembered): void {
     this.changes++;
-    this.#history.push({ change, bytes });
-    this.#historyBytes += bytes;
+    this.#history.push(change);
+    this.#historyBytes += change.bytes;
     while (this.#history.size > HISTORY_MAX || this.#historyBytes > HISTORY_BYTES_MAX) {
       const dropped = this.#history.shift();
       if (dropped === undefined) return;
       this.#historyBytes -= dropped.bytes;
-      this.#historyFrom = dropped.change.version;
+      this.#historyFrom = dropped.version;
     }
   }
 
@@ -216,7 +223,7 @@ export class MapMachine implements Machine {
         `Cannot answer: the entries have more than ${bytesMax} bytes; ask for fewer, by a prefix`,
       );
     }
-    return asBytes(writer);
+    return { encoding: Encoding.bytes, bytes: writer.take() };
   }
 
   #encodeChanges(prefix: string, after: number, position: number): Answer {
@@ -224,12 +231,12 @@ export class MapMachine implements Machine {
     const changes: KeptChange[] = [];
     let through = Math.max(after, position); // whoever asks may have heard of more from another member
     let bytesLeft = CHANGES_BYTES_MAX;
-    const first = this.#history.search(({ change }) => change.version > after);
+    const first = this.#history.search(({ version }) => version > after);
     for (let index = first; index < this.#history.next; index++) {
-      const { change, bytes } = this.#history.at(index) as { change: KeptChange; bytes: number };
+      const change = this.#history.at(index) as Remembered;
       if (!change.key.startsWith(prefix)) continue;
       changes.push(change);
-      bytesLeft -= bytes;
+      bytesLeft -= change.bytes;
       if (bytesLeft > 0) continue;
       through = change.version;
       break;
@@ -239,7 +246,11 @@ export class MapMachine implements Machine {
 }
 
 function entryBytes(key: string, { bytes }: KeptValue): number {
-  return ENTRY_BYTES + utf8.encode(key).length + bytes.length;
+  return ENTRY_BYTES + textBytes(key) + bytes.length;
+}
+
+function encodeFlag(flag: boolean): EncodedValue {
+  return asBytes((writer) => writer.u8(flag ? 1 : 0));
 }
 
 function isAsExpected(kept: KeptValue | undefined, expected: Expectation): boolean {

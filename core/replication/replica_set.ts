@@ -94,7 +94,7 @@ export class ReplicaSet {
     this.position = position;
     switch (command.kind) {
       case CommandKind.open:
-        return done(asBytes(new LayoutWriter(8).u64(this.sessions.open(command.client, position))));
+        return this.#open(command.client, position);
       case CommandKind.execute:
         return this.#execute(command, position);
       case CommandKind.barrier:
@@ -160,6 +160,11 @@ export class ReplicaSet {
     if (!reader.done) throw damaged("it is cut, or has more than there should be");
     this.position = position;
     this.#base = base;
+  }
+
+  #open(client: number, position: number): Outcome {
+    const session = this.sessions.open(client, position);
+    return done(asBytes((writer) => writer.u64(session)));
   }
 
   #execute(command: Command, position: number): Outcome {

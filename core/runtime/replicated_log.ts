@@ -3,7 +3,7 @@ import { TuttiError } from "../base/errors.ts";
 import { LayoutReader } from "../replication/layout.ts";
 import { encodeLogOperation, type LogAnswer, LogCall, readLogAnswer } from "../replication/log_layout.ts";
 import { DEFAULT_LOG_LIMITS, type LogLimits, LogMachine } from "../replication/log_machine.ts";
-import type { EncodedValue } from "../wire/value.ts";
+import { type EncodedValue, encodeValue } from "../wire/value.ts";
 import { completeBounds } from "../replication/bounds.ts";
 import type { WaitOptions } from "./options.ts";
 import {
@@ -12,7 +12,6 @@ import {
   type Attachment,
   callerOf,
   decodeKept,
-  encodeOwn,
   isAborted,
   register,
   type Replica,
@@ -128,7 +127,7 @@ export class LogCalls<T> implements RemoteLog<T> {
 
   async append(value: T, options: WaitOptions = {}): Promise<number> {
     const { caller, name } = callerOf(this.#attachment);
-    const operation = encodeLogOperation({ call: LogCall.append, value: encodeOwn(value) });
+    const operation = encodeLogOperation({ call: LogCall.append, value: encodeValue(value) });
     return indexOf(await caller.execute(name, operation, options), "append");
   }
 

@@ -13,7 +13,8 @@ import {
   readKept,
 } from "../replication/map_layout.ts";
 import { DEFAULT_MAP_LIMITS, type MapLimits, MapMachine } from "../replication/map_machine.ts";
-import type { EncodedValue } from "../wire/value.ts";
+import { textBytes } from "../wire/text.ts";
+import { type EncodedValue, encodeValue } from "../wire/value.ts";
 import { completeBounds } from "../replication/bounds.ts";
 import type { WaitOptions } from "./options.ts";
 import {
@@ -309,20 +310,19 @@ class MemberMap<K extends string, V> extends MapCalls<K, V> implements Replicate
   }
 }
 
-const utf8 = new TextEncoder();
-
 function checked(key: unknown): string {
   if (typeof key !== "string" || !key.isWellFormed()) {
     throw new TuttiError("InvalidArgument", "Cannot use the key: it is no text, or has a lone surrogate");
   }
-  if (key.length > KEY_BYTES_MAX || utf8.encode(key).length > KEY_BYTES_MAX) {
+  if (key.length > KEY_BYTES_MAX || textBytes(key) > KEY_BYTES_MAX) {
     throw new TuttiError("InvalidArgument", `Cannot use the key: it is longer than ${KEY_BYTES_MAX} bytes`);
   }
   return key;
 }
 
 function encodeValueOf(value: unknown): EncodedValue {
-  if (value !== undefined) return encodeOwn(value);
+  // Written into the operation before anything else is encoded.
+  if (value !== undefined) return encodeValue(value);
   throw new TuttiError(
     "InvalidArgument",
     "Cannot set undefined: that is what is not there; use delete, or null",

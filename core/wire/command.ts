@@ -17,7 +17,8 @@
  */
 import { isName, NAME_BYTES_MAX } from "../base/ids.ts";
 import { checkCbor } from "./cbor_check.ts";
-import { Encoding, readU64, writeU64 } from "./message.ts";
+import { Encoding, writeU64 } from "./message.ts";
+import { decodeText, encodeText } from "./text.ts";
 
 /** What a command is for. */
 export const CommandKind = {
@@ -37,8 +38,6 @@ export const COMMAND_HEADER_BYTES = 36;
 /** Most bytes of a command beyond its operation. */
 export const COMMAND_OVERHEAD_BYTES: number = COMMAND_HEADER_BYTES + NAME_BYTES_MAX;
 
-const utf8 = new TextEncoder();
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const NOTHING = new Uint8Array(0);
 
 /** One command. */
@@ -93,7 +92,7 @@ export class Command {
 
 /** Encodes a command. */
 export function encodeCommand(command: Command): Uint8Array {
-  const name = utf8.encode(command.name);
+  const name = encodeText(command.name);
   const bytes = new Uint8Array(COMMAND_HEADER_BYTES + name.length + command.operation.length);
   const view = new DataView(bytes.buffer);
   bytes[0] = command.kind;
@@ -115,18 +114,21 @@ export function encodeCommand(command: Command): Uint8Array {
  */
 export function readCommand(packet: Uint8Array, start: number, end: number): Command | undefined {
   if (end - start < COMMAND_HEADER_BYTES) return undefined;
-  const view = new DataView(packet.buffer, packet.byteOffset + start, end - start);
-  const kind = view.getUint8(0);
-  const encoding = view.getUint8(1);
-  const nameEnd = COMMAND_HEADER_BYTES + view.getUint16(2);
-  const [client, session, sequence, lowest] = [4, 12, 20, 28].map((offset) => readU64(view, offset));
+  const kind = packet[start];
+  const encoding = packet[start + 1];
+  const nameStart = start + COMMAND_HEADER_BYTES;
+  const nameEnd = nameStart + packet[start + 2] * 256 + packet[start + 3];
+  const client = readNumber(packet, start + 4);
+  const session = readNumber(packet, start + 12);
+  const sequence = readNumber(packet, start + 20);
+  const lowest = readNumber(packet, start + 28);
   if (client <= 0 || session < 0 || sequence < 0 || lowest < 0) return undefined;
-  if (nameEnd > end - start || (encoding !== Encoding.cbor && encoding !== Encoding.bytes)) return undefined;
-  const name = readName(packet.subarray(start + COMMAND_HEADER_BYTES, start + nameEnd));
-  const operation = packet.subarray(start + nameEnd, end);
+  if (nameEnd > end || (encoding !== Encoding.cbor && encoding !== Encoding.bytes)) return undefined;
+  const name = decodeText(packet, nameStart, nameEnd);
+  const operation = packet.subarray(nameEnd, end);
   if (kind === CommandKind.execute) {
     if (!isName(name, NAME_BYTES_MAX) || session === 0 || lowest === 0 || lowest > sequence) return undefined;
-    if (encoding === Encoding.cbor && checkCbor(packet, start + nameEnd, end) !== "") return undefined;
+    if (encoding === Encoding.cbor && checkCbor(packet, nameEnd, end) !== "") return undefined;
   } else {
     const known = kind === CommandKind.open ? sequence === 0 : kind === CommandKind.barrier;
     const plain = session === 0 && lowest === 0 && name === "" && operation.length === 0;
@@ -135,10 +137,13 @@ export function readCommand(packet: Uint8Array, start: number, end: number): Com
   return new Command(kind as CommandKind, client, session, sequence, lowest, name, encoding, operation);
 }
 
-function readName(bytes: Uint8Array): string | undefined {
-  try {
-    return strictUtf8.decode(bytes);
-  } catch {
-    return undefined;
-  }
+/** @returns -1 when it is no safe whole number. */
+function readNumber(bytes: Uint8Array, offset: number): number {
+  const high = readHalf(bytes, offset);
+  return high > 0x1f_ffff ? -1 : high * 0x1_0000_0000 + readHalf(bytes, offset + 4);
+}
+
+function readHalf(bytes: Uint8Array, offset: number): number {
+  return ((bytes[offset] << 24) | (bytes[offset + 1] << 16) | (bytes[offset + 2] << 8) |
+    bytes[offset + 3]) >>> 0;
 }
