@@ -6,7 +6,7 @@ import type { TuttiError } from "../../base/errors.ts";
 import { invariant } from "../../base/errors.ts";
 import type { Address, Incarnation, MemberName } from "../../base/ids.ts";
 import type { GroupConfig } from "../../group/config.ts";
-import type { ControlEvent, GroupOutput, Message } from "../../group/events.ts";
+import type { ControlEvent, GroupOutput, Message, RestorePoint } from "../../group/events.ts";
 import { GroupMachine } from "../../group/machine.ts";
 import type { ReceiveStream } from "../../multicast/receive_stream.ts";
 import { Driver, type DriverSink } from "../../runtime/driver.ts";
@@ -423,13 +423,18 @@ export class SimulatedNode {
         );
         break;
       case "restore":
-        this.#options.application.restore?.(this, this.#story.restore(output.snapshot, output.own));
+        this.#restore(output);
         machine.restored();
         break;
       default:
         this.#tell(output);
     }
     this.#driver?.wake();
+  }
+
+  #restore({ snapshot, own }: RestorePoint): void {
+    const part = this.#story.restore(snapshot, own);
+    this.#options.application.restore?.(this, part);
   }
 
   #tell(event: ControlEvent): void {
