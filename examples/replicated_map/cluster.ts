@@ -23,6 +23,10 @@ export class Cluster {
   readonly #options: readonly string[];
   readonly #print: (line: string) => void;
 
+  #killedAt = 0;
+  /** When a node was first said to be silent. */
+  readonly #suspectedAt = new Map<string, number>();
+
   /**
    * Starts a node at each address.
    *
@@ -68,7 +72,7 @@ export class Cluster {
     let leader = this.nodes[0];
     for (const node of this.nodes) {
       for (const line of node.terminal.screen) {
-        const [, name, view] = /\] (.+) leads? view (\d+)$/.exec(line) ?? [];
+        const [, name, view] = /\] (\S+|This process) leads view (\d+)$/.exec(line) ?? [];
         if (view === undefined || Number(view) <= latest) continue;
         latest = Number(view);
         leader = this.nodes.find((other) => other.name === name) ?? node; // "This process"
@@ -77,8 +81,15 @@ export class Cluster {
     return leader;
   }
 
+  /** After how many milliseconds a node that was killed was first suspected by another. */
+  suspectedMs({ name }: ClusterNode): number {
+    return Math.round((this.#suspectedAt.get(name) ?? NaN) - this.#killedAt);
+  }
+
   /** Kills nodes with SIGKILL, all at once. */
   async kill(nodes: readonly ClusterNode[]): Promise<void> {
+    this.#killedAt = performance.now();
+    this.#suspectedAt.clear();
     for (const { terminal } of nodes) terminal.kill();
     await Promise.all(nodes.map(({ terminal }) => terminal.ended));
     for (const { trace, name } of nodes) markCrash(trace, name);
@@ -122,6 +133,10 @@ export class Cluster {
     const own = ["--name", name, "--listen", address, "--peers", peers, "--trace", trace];
     const args = [...own, "--store", this.#directory, ...this.#options];
     return new Terminal(name, PROGRAM, args, this.watch, (line) => {
+      const [, silent] = /\] (\S+) is not heard any more/.exec(line) ?? [];
+      if (silent !== undefined && !this.#suspectedAt.has(silent)) {
+        this.#suspectedAt.set(silent, performance.now());
+      }
       if (!line.startsWith("Statistics:")) this.#print(`${name} | ${line}`);
     });
   }
