@@ -57,8 +57,9 @@ interface Call {
   /** Set when it is first sent, and never changed: another session would not know that it was applied. */
   session: number;
   sequence: number;
-  /** Whether it was ever put out. */
+  /** Whether it was ever put out, and whether it was before the present attempt. */
   sent: boolean;
+  sentBefore: boolean;
   /** Who was asked, while an answer is awaited. */
   asked: Address | undefined;
   /** Who failed it last. */
@@ -195,6 +196,26 @@ export class ClientMachine {
     this.#finish(call, reply as Outcome, now);
   }
 
+  /** A request could not be sent: there is no path to the member, or no room. */
+  undelivered(number: number, to: Address, now: number): void {
+    const call = this.#calls.get(number);
+    if (call?.asked !== to) return;
+    call.sent = call.sentBefore;
+    this.members.failed(to, now);
+    this.#retry(call, now);
+  }
+
+  /** There is a path to a member, or none any more. */
+  reachable(address: Address, up: boolean, now: number): void {
+    if (!this.members.has(address)) return;
+    if (!up) this.members.failed(address, now);
+    else this.members.rested(address);
+    for (const call of this.#calls.values()) {
+      if (up && call.asked === undefined) this.#ask(call, now);
+      else if (!up && call.asked === address) this.#retry(call, now); // the answer has no way back
+    }
+  }
+
   /** Does what has become due. */
   tick(now: number): void {
     for (const calls of [this.#calls, this.#queue]) {
@@ -273,6 +294,7 @@ export class ClientMachine {
       session: 0,
       sequence: 0,
       sent: false,
+      sentBefore: false,
       asked: undefined,
       failed: undefined,
       dueAt: Infinity,
@@ -287,6 +309,7 @@ export class ClientMachine {
     const patienceMs = attemptMs * Math.min(2 ** call.failures, ATTEMPT_FACTOR_MAX);
     const newsMs = call.kind === RequestKind.poll ? pollMs : 0;
     call.asked = to;
+    call.sentBefore = call.sent;
     call.sent = true;
     call.dueAt = now + newsMs + patienceMs * this.#random.between(1, 1.25);
     this.#send(call, to, Math.round(newsMs > 0 ? newsMs : patienceMs));

@@ -81,6 +81,12 @@ export class MemberChoice {
     if (leads !== undefined && leads.restsUntil <= now) this.#preferred = leader;
   }
 
+  /** A member may be asked again. */
+  rested(address: Address): void {
+    const known = this.#known.get(address);
+    if (known !== undefined) known.restsUntil = -Infinity;
+  }
+
   /** A member did not answer, or cannot serve. */
   failed(address: Address, now: number): void {
     const known = this.#known.get(address);

@@ -24,7 +24,7 @@ import { CounterCalls, type RemoteCounter } from "./replicated_counter.ts";
 import { LogCalls, type RemoteLog } from "./replicated_log.ts";
 import { MachineCalls, type RemoteMachine } from "./replicated_machine.ts";
 import { MapCalls, type RemoteMap } from "./replicated_map.ts";
-import type { Transport } from "./transport.ts";
+import type { Transport, TransportHandler } from "./transport.ts";
 
 /** How to reach a group from outside. */
 export interface ConnectOptions {
@@ -101,11 +101,12 @@ export async function connect(options: ConnectOptions): Promise<Client> {
     queueMax: [1, 1_000_000],
   });
   const members = [...new Set(options.members.map((member) => transport.canonical(member)))];
-  let receive = (_bytes: Uint8Array): void => {};
+  // The adapter needs its handler before it knows its address, the client its address before it exists.
+  let handler: TransportHandler = { packet: () => {}, drain: () => {}, reachable: () => {} };
   const address = await transport.open({
-    packet: (bytes) => receive(bytes),
+    packet: (bytes) => handler.packet(bytes),
     drain: () => {},
-    reachable: () => {},
+    reachable: (peer, up) => handler.reachable(peer, up),
   });
   const machine = new ClientMachine(
     { client: randomNumber(), address, group },
@@ -113,7 +114,7 @@ export async function connect(options: ConnectOptions): Promise<Client> {
     new Random(randomNumber()),
     settings,
   );
-  return new Client(machine, address, group, transport, realEnvironment(), (take) => receive = take);
+  return new Client(machine, address, group, transport, realEnvironment(), (made) => void (handler = made));
 }
 
 /**
@@ -156,7 +157,7 @@ export class Client implements AsyncDisposable {
     group: string,
     transport: Transport,
     environment: Environment,
-    listen: (take: (bytes: Uint8Array) => void) => void,
+    connect: (handler: TransportHandler) => void,
   ) {
     this.address = address;
     this.#machine = machine;
@@ -170,7 +171,15 @@ export class Client implements AsyncDisposable {
       incarnation: newIncarnation(),
       rank: 0,
     }, transport.traits.packetBytesMax);
-    listen((bytes) => this.#packet(bytes));
+    connect({
+      packet: (bytes) => this.#packet(bytes),
+      drain: () => {},
+      reachable: (peer, up) => {
+        if (this.#closed !== undefined) return;
+        machine.reachable(peer, up, this.#environment.now());
+        this.#wake();
+      },
+    });
     this.#wake();
   }
 
@@ -325,8 +334,8 @@ export class Client implements AsyncDisposable {
     }
     for (const { to, request } of machine.requests.splice(0)) {
       this.#requests++;
-      // One that finds no room or no path is lost like any packet: it is repeated.
-      this.#transport.unicast(to, this.#packetOf(request));
+      const status = this.#transport.unicast(to, this.#packetOf(request));
+      if (status !== "sent") machine.undelivered(request.call, to, this.#environment.now());
     }
     for (const settled of machine.settled.splice(0)) this.#settle(settled);
     this.#arm();

@@ -279,6 +279,35 @@ test("everybody is asked in time when nobody answers", () => {
   assert.is(asked.size, 3);
 });
 
+test("a request that finds no path is not sent, and goes out as soon as there is one", () => {
+  const group = new FakeGroup(13, NAMES, oneOfEach);
+  const { machine } = group.client(1, [0, 1]);
+  group.clients.pop(); // driven by hand
+  const call = machine.call(RequestKind.query, "hits", add(0), 1000, 0);
+  const [first] = machine.requests.splice(0);
+  machine.undelivered(first.request.call, first.to, 0);
+  machine.undelivered(first.request.call, first.to, 0); // is of no attempt any more
+  assert.is(machine.requests.length, 0);
+  const { address } = group.members[first.to === "m:a" ? 1 : 0];
+  machine.reachable(address, true, 5);
+  assert.is(machine.requests[0].to, address);
+  machine.undelivered(call, address, 6);
+  machine.reachable("m:nobody" as Address, true, 7);
+  machine.requests.length = 0;
+  machine.tick(1000);
+  assert.equal(machine.settled, [{ number: call, outcome: undefined, sent: false, failures: 2 }]);
+});
+
+test("who loses the path to the member that it asked asks another one at once", () => {
+  const group = new FakeGroup(14, NAMES, oneOfEach);
+  const client = group.client(1, [0, 1]);
+  const call = client.machine.call(RequestKind.query, "hits", add(0), 60_000, 0);
+  const { to } = client.machine.requests[0];
+  (to === "m:a" ? group.members[0] : group.members[1]).up = false;
+  client.machine.reachable(to, false, 0);
+  assert.ok(group.until(() => client.results.has(call), 300));
+});
+
 test("replies that make no sense are counted and change nothing", () => {
   const group = new FakeGroup(12, NAMES, oneOfEach);
   const client = group.client(1, [0]);
