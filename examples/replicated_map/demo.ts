@@ -108,7 +108,7 @@ async function play(cluster: Cluster, load: Load, { transport, detectMs }: DemoO
   const suspectedMs = cluster.suspectedMs(leader);
   print(
     `*** Recovery: the next call was answered after ${lostMs} ms; the others suspected ${leader.name} after ` +
-      `${suspectedMs} ms, and do so after ${detectMs} ms of silence at the earliest ***`,
+      `${suspectedMs} ms (never before ${detectMs} ms of silence, and always after ${4 * detectMs} ms) ***`,
   );
   await during(load, 500);
 

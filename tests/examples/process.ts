@@ -1,4 +1,4 @@
-/** Processes of the example S1 in the hands of a test, and where they keep their files. */
+/** Processes of examples in the hands of a test, and where they keep their files. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,11 +8,10 @@ import { fileURLToPath } from "node:url";
 import { Watch } from "../../examples/common/terminal.ts";
 import { freePort } from "../transports/free_endpoints.ts";
 
-const MAIN = fileURLToPath(new URL("../../examples/reliable_multicast/main.ts", import.meta.url));
 /** How long anything may take that is waited for, in milliseconds. */
 export const DEADLINE_MS = 30_000;
 
-const directory = mkdtempSync(join(tmpdir(), "reliable-multicast-test-"));
+const directory = mkdtempSync(join(tmpdir(), "examples-test-"));
 const children = new Set<ChildProcess>();
 let files = 0;
 
@@ -42,9 +41,11 @@ export class Run {
   code: number | null | undefined = undefined;
   readonly #child: ChildProcess;
 
-  constructor(args: readonly string[]) {
+  /** @param program Where it is, under `examples`. */
+  constructor(args: readonly string[], program: string = "reliable_multicast/main.ts") {
     const runtime = "Deno" in globalThis ? ["run", "-A", "--no-prompt"] : process.execArgv;
-    this.#child = spawn(process.execPath, [...runtime, MAIN, ...args], { stdio: ["pipe", "pipe", "pipe"] });
+    const path = fileURLToPath(new URL(`../../examples/${program}`, import.meta.url));
+    this.#child = spawn(process.execPath, [...runtime, path, ...args], { stdio: ["pipe", "pipe", "pipe"] });
     children.add(this.#child);
     this.#child.stdin?.on("error", () => {});
     this.#child.stdout?.on("data", (bytes) => {
