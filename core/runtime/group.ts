@@ -64,8 +64,6 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   readonly #readiness: Readiness;
   #closing: Promise<CloseReport> | undefined = undefined;
   #failure: TuttiError | undefined = undefined;
-  /** Own messages of the present life whose confirmation was traced. */
-  #stableTraced = 0;
   #tracedView = 0;
   /** The view in which what is put out now was delivered. */
   #deliveredView = 0;
@@ -422,7 +420,6 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       this.#deliveredView = event.view.number;
     } else if (event.type === "evicted") {
       this.#sender.evicted(event.incarnation, event.deliveredThrough);
-      this.#stableTraced = 0;
     }
   }
 
@@ -460,8 +457,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     // Who must have confirmed is a matter of the view: its line comes first, however slow the application is.
     if (this.#trace === undefined || this.#tracedView !== this.#machine.viewNumber) return;
     if (this.#machine.delivery.total !== undefined) return; // there a receipt means its place
-    for (; this.#stableTraced < through; this.#stableTraced++) {
-      this.#trace({ n: this.name, e: "acked", m: messageId(this.name, incarnation, this.#stableTraced + 1) });
+    for (const sequence of this.#sender.confirmed(through)) {
+      this.#trace({ n: this.name, e: "acked", m: messageId(this.name, incarnation, sequence) });
     }
   }
 

@@ -57,6 +57,8 @@ export class Sender {
   #stableSettled = 0;
   /** What was stable when a message was last refused for want of room; -1 when none was since there was progress. */
   #refusedAt = -1;
+  /** Messages traced as sent whose confirmation is to be traced, by sequence: that of the last fragment. */
+  #traced: number[] = [];
   /** Why nothing more is confirmed. */
   #ended: TuttiError | undefined = undefined;
 
@@ -202,6 +204,13 @@ export class Sender {
     this.#places?.clear();
     this.#stableSettled = 0;
     this.#refusedAt = -1;
+    this.#traced = [];
+  }
+
+  /** Sequences of traced messages that are confirmed now, each once, in order. */
+  confirmed(through: number): number[] {
+    const first = this.#traced.findIndex((sequence) => sequence > through);
+    return this.#traced.splice(0, first < 0 ? this.#traced.length : first);
   }
 
   /** After every turn: whoever waits for confirmation or room may have it now. */
@@ -260,6 +269,7 @@ export class Sender {
     if (trace !== undefined) {
       const { name } = this.#receipts;
       trace({ n: name, e: "send", m: messageId(name, incarnation, sequence) });
+      if (this.#places === undefined) this.#traced.push(sequence); // else a receipt means its place
     }
     driver.wake();
     return new Receipt(this.#receipts, incarnation, sequence, machine.state.clock.time, deadlineAt, signal);

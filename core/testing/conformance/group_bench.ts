@@ -80,6 +80,10 @@ export class GroupBench {
   readonly #lines: TraceLine[] = [];
   readonly #joined = new Set<string>();
   readonly #faults: string[] = [];
+  /** What stands in the values sent, by the ids of their messages. */
+  readonly #sent = new Map<string, string>();
+  /** The same of those delivered. */
+  readonly #got: (readonly [name: string, id: string, what: string])[] = [];
 
   constructor(harness: GroupHarness, order: OrderName) {
     this.#harness = harness;
@@ -125,8 +129,9 @@ export class GroupBench {
       onMessages: (messages) => {
         for (const message of messages) {
           record.delivered.push(message.id);
-          const fault = faultOf(message);
+          const { what, fault } = contentOf(message);
           if (fault !== "" && this.#faults.length < 10) this.#faults.push(`${seat.name} got ${fault}`);
+          this.#got.push([seat.name, message.id, what]);
         }
         return record.gate;
       },
@@ -181,9 +186,11 @@ export class GroupBench {
   async send(life: Life, count: number): Promise<Receipt[]> {
     const receipts: Receipt[] = [];
     for (let index = 0; index < count; index++) {
-      const sequence = life.group.stats().messagesSent + 1;
-      const receipt = await life.group.send(valueOf(life.name, sequence), { deadline: this.deadlineMs });
-      check(receipt.sequence === sequence, `message ${sequence} of ${life.name} became ${receipt.sequence}`);
+      const number = life.group.stats().messagesSent + 1;
+      const receipt = await life.group.send(valueOf(life.name, number), { deadline: this.deadlineMs });
+      // One that travels in fragments has a sequence for each.
+      check(receipt.sequence >= number, `message ${number} of ${life.name} became ${receipt.sequence}`);
+      this.#sent.set(receipt.id, whatOf(number));
       receipts.push(receipt);
       if (index % 16 === 15) await turn(); // So that what others send comes in between.
     }
@@ -221,6 +228,10 @@ export class GroupBench {
       () => `${violations.length} broken promises, first: ${violations[0].property}: ${violations[0].text}`,
     );
     check(this.#faults.length === 0, () => this.#faults.join("; "));
+    for (const [name, id, what] of this.#got) {
+      const sent = this.#sent.get(id) ?? what;
+      check(sent === what, `${name} got ${id} with ${what}, which was sent with ${sent}`);
+    }
     for (const { name, delivered } of this.#lives) {
       check(new Set(delivered).size === delivered.length, `${name} got a message twice in one life`);
     }
@@ -254,36 +265,53 @@ export function departureOf(life: Life, name: string): Departure | undefined {
 }
 
 /** The value that a member sends as its message of a number. */
-function valueOf(name: string, sequence: number): unknown {
-  if (sequence === LARGEST_AT) return numbered(rankOf(name), sequence, MESSAGE_BYTES_MAX);
-  if (sequence % PLAIN_EVERY === 0) return plainOf(name, sequence);
-  const bytes = SIZES[sequence % SIZES.length];
-  return bytes < 12 ? patterned(bytes) : numbered(rankOf(name), sequence, bytes);
+function valueOf(name: string, number: number): unknown {
+  if (isPlain(number)) return plainOf(name, number);
+  const bytes = bytesOf(number);
+  return bytes < 12 ? patterned(bytes) : numbered(rankOf(name), number, bytes);
 }
 
-function plainOf(name: string, sequence: number): unknown {
-  return { name, sequence, text: "é".repeat(sequence), half: sequence / 2, list: [null, true, { sequence }] };
+/** What the value of a number says that it is. */
+function whatOf(number: number): string {
+  return isPlain(number) || bytesOf(number) >= 12 ? `number ${number}` : `${bytesOf(number)} bytes`;
+}
+
+function isPlain(number: number): boolean {
+  return number % PLAIN_EVERY === 0 && number !== LARGEST_AT;
+}
+
+function bytesOf(number: number): number {
+  return number === LARGEST_AT ? MESSAGE_BYTES_MAX : SIZES[number % SIZES.length];
+}
+
+function plainOf(name: string, number: number): unknown {
+  return { name, number, text: "é".repeat(number), half: number / 2, list: [null, true, { number }] };
 }
 
 function rankOf(name: string): number {
   return Number(name.slice(1));
 }
 
-/** What is wrong with what was delivered; `""` for nothing. */
-function faultOf({ sender, sequence, value, id }: Message): string {
+/** What a delivered value says that it is, and what is wrong with it; `""` for nothing. */
+function contentOf({ sender, value, id }: Message): { what: string; fault: string } {
+  const wrong = (fault: string) => ({ what: "", fault: `${id} ${fault}` });
   if (!(value instanceof Uint8Array)) {
-    const expected = sequence % PLAIN_EVERY === 0 ? JSON.stringify(plainOf(sender, sequence)) : "bytes";
-    return JSON.stringify(value) === expected ? "" : `${id} with another value`;
+    const { number } = (value ?? {}) as { readonly number?: unknown };
+    if (typeof number !== "number" || !(number > 0 && number < 100_000)) return wrong("with another value");
+    const same = JSON.stringify(value) === JSON.stringify(plainOf(sender, number));
+    return same ? { what: `number ${number}`, fault: "" } : wrong("with another value");
   }
-  const expected = valueOf(sender, sequence);
-  if (!(expected instanceof Uint8Array)) return `${id} as bytes`;
-  if (expected.length !== value.length) return `${id} with ${value.length}, not ${expected.length} bytes`;
-  if (value.length < 12) return same(value, expected) ? "" : `${id} altered`;
+  const bytes = value.length;
+  if (bytes < 12) {
+    return same(value, patterned(bytes)) ? { what: `${bytes} bytes`, fault: "" } : wrong("altered");
+  }
   try {
-    return indexOf(value) === sequence && senderOf(value) === rankOf(sender)
-      ? ""
-      : `${id} as another message`;
+    const number = indexOf(value);
+    if (senderOf(value) !== rankOf(sender)) return wrong("as another's message");
+    return bytes === bytesOf(number)
+      ? { what: `number ${number}`, fault: "" }
+      : wrong(`with ${bytes} bytes, not ${bytesOf(number)}`);
   } catch (error) {
-    return `${id}: ${error instanceof Error ? error.message : String(error)}`;
+    return wrong(error instanceof Error ? error.message : String(error));
   }
 }
