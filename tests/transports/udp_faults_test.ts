@@ -201,6 +201,27 @@ test("what waits when an adapter is closed at once is dropped and counted", asyn
   await until(() => !b.up.has(a.address), "the peer was not told");
 });
 
+test("an unfinished packet is forgotten with its sender", async () => {
+  const a = await member();
+  const b = await member({ bytesPerSecond: 10_000, burstBytes: 4096 });
+  await meet(a, b);
+  b.transport.unicast(a.address, new Uint8Array(60_000));
+  await until(() => a.stat("unfinishedPacketsNow") === 1, "no part came");
+  a.transport.disconnect(b.address);
+  assert.is(a.stat("unfinishedPacketsNow"), 0);
+  assert.is(a.stat("unfinishedBytesNow"), 0);
+});
+
+test("nobody is given up for the time in which this process was busy", async () => {
+  const [a, b] = [await member(), await member()];
+  await meet(a, b);
+  const endMs = performance.now() + 2000;
+  while (performance.now() < endMs);
+  await exchange(a, b);
+  assert.ok(a.stat("stalls") > 0);
+  assert.is(a.stat("losses") + b.stat("losses"), 0);
+});
+
 // ---- networks without multicast ----
 
 /** Every packet once, by multicast and by unicast. */
@@ -229,11 +250,10 @@ test("members that do not hear each other's multicast get copies", async () => {
   await once(members);
 });
 
-test("members on one machine get copies when loopback is off", async () => {
+test("members on one machine meet when loopback is off, by copies unless the system loops back all the same", async () => {
   const members = [await member({ loopback: false }), await member({ loopback: false })];
   await meet(...members);
   await once(members);
-  // Where the loopback interface is the network, the system may loop back all the same.
 });
 
 test("members with and without multicast work together", async () => {

@@ -293,6 +293,21 @@ test("datagrams and packets larger than allowed are never delivered, and the nex
   await until(() => refused() >= 12, () => `${refused()} were refused`);
   assert.ok(a.packets.every((packet) => packet.length === 4), "something oversize was delivered");
   assert.is(a.stat("unfinishedBytesNow"), 0);
+  // One that reads large datagrams, and still allows no large packets.
+  const c = await member({ packetBytesMax: 10_000, datagramBytesMax: 65_507 });
+  await meet(b, c);
+  b.transport.unicast(c.address, new Uint8Array(10_001));
+  b.transport.multicast(new Uint8Array(30_000));
+  await until(() => c.stat("oversizeDatagrams") >= 2, "oversize packets were not counted");
+  let again = 0;
+  await until(() => {
+    if (performance.now() >= again) {
+      b.transport.unicast(c.address, new Uint8Array(10_000));
+      again = performance.now() + 50;
+    }
+    return c.packets.length > 0;
+  }, "the largest packet did not arrive");
+  assert.ok(c.packets.every(({ length }) => length === 10_000));
 });
 
 test.run();

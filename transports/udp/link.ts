@@ -141,9 +141,9 @@ export class Link {
     this.#source = source;
     this.#peerKnows = frame.known;
     this.#peerCopies = frame.copies;
-    // One that does not know this life yet has not begun to wait for its probes.
-    this.#peerHears = frame.known && !frame.deaf && frame.nonce === 0;
+    this.#peerHears = !frame.deaf && frame.nonce === 0;
     if (frame.nonce !== 0) this.#ports.probe(frame.nonce);
+    // One that does not know this life yet has not begun to wait for its probes.
     if (frame.known && this.#judgeCopying(frame.deaf, nowMs)) answer = true;
     this.#settle(nowMs);
     if (answer) this.#answerSoon(nowMs);
@@ -187,7 +187,8 @@ export class Link {
     const { silenceMs, fanOut } = this.#ports;
     if (nowMs - this.#heardHelloMs > silenceMs) {
       this.#forget();
-      this.#formerBoot = 0; // Nothing is late after such a silence.
+      // Nothing is late after such a silence; and what was forged by a reader of the network is over.
+      this.#formerBoot = 0;
       return;
     }
     if (fanOut || !this.#heard) return;
