@@ -150,7 +150,7 @@ export class Client implements AsyncDisposable {
   #closed: TuttiError | undefined = undefined;
   #closing: Promise<void> | undefined = undefined;
 
-  /** Made by {@link connect} only. */
+  /** Made by `connect` only. */
   constructor(
     machine: ClientMachine,
     address: Address,
