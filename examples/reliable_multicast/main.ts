@@ -83,11 +83,21 @@ async function run(
     trace.start(journal.events);
     log(
       "SYSTEM",
-      `${options.name} joins group ${options.group} over ${membership.description}; order ${options.order}, election ${options.election}`,
+      `${options.name} joins group ${options.group} over ${membership.description}; order ${
+        describeOrder(options)
+      }, election ${options.election}`,
     );
     if (journal.recovered) log("SYSTEM", describe(journal));
     const founders = options.expect ?? options.peers.length + 1;
-    const multicast = new Multicast(group, journal, trace, log, () => screen.drained(), founders);
+    const multicast = new Multicast(
+      group,
+      journal,
+      trace,
+      log,
+      () => screen.drained(),
+      founders,
+      options.store !== undefined,
+    );
     start(multicast);
     group.ready({ members: 1, deadline: LOST_MS }).catch(({ code }) => {
       if (code !== "DeadlineExceeded") return; // leaving; a refusal is told as it happens
@@ -161,6 +171,11 @@ async function obey(screen: Screen, multicast: Multicast, log: Log): Promise<str
     await screen.drained();
   }
   return "end of input";
+}
+
+function describeOrder({ order, engine, level, store }: Options): string {
+  if (order !== "total") return order;
+  return `${order} (${engine}, ${level}${store === undefined ? "" : `, store in ${store}`})`;
 }
 
 function describe({ name, deliveredCount, lastNumber, unconfirmed, confirmedNumber }: Journal): string {

@@ -40,6 +40,8 @@ export class Multicast {
   readonly #drained: () => Promise<void>;
   /** How many found the group, if it is not there. */
   readonly #founders: number;
+  /** Whether the library has the group on disk: what was ever delivered, the group has. */
+  readonly #stored: boolean;
   /** When sending begins, whoever is still missing; `undefined` before the first view. */
   #foundingEnds: number | undefined = undefined;
   /** Own messages that are not confirmed by all, by number. */
@@ -72,6 +74,7 @@ export class Multicast {
     log: Log,
     drained: () => Promise<void>,
     founders: number,
+    stored: boolean,
   ) {
     this.#group = group;
     this.#journal = journal;
@@ -79,6 +82,7 @@ export class Multicast {
     this.#log = log;
     this.#drained = drained;
     this.#founders = founders;
+    this.#stored = stored;
     for (const message of journal.unconfirmed) this.#keep(message);
     this.#sentNumber = journal.lastNumber;
     this.#announcedNumber = journal.lastNumber;
@@ -226,7 +230,8 @@ export class Multicast {
     const life = view.members.find((member) => member.name === name)?.incarnation ?? 0;
     if (life === this.#life || this.#isFounding(view)) return;
     // Whoever founds a group gives its own history to all.
-    const known = this.#inGroup ?? (view.lineage === life ? this.#journal.ownDelivered : confirmedNumber);
+    const known = this.#inGroup ??
+      (this.#stored || view.lineage === life ? this.#journal.ownDelivered : confirmedNumber);
     const first = known + 1;
     for (const message of this.#journal.ownFrom(first)) this.#keep(message); // confirmed in a group that is no more
     if (this.#restored > 0) this.#log("SYSTEM", `${counted(this.#restored)} of the history were new`);
@@ -342,9 +347,15 @@ export class Multicast {
     }
     if (number > before + 1) this.#missed(sender, before + 1, number - 1);
     this.#deliver({ ...message, lamport: event.lamport });
-    if (event.own) return;
-    const text = `Message from ${sender}: '${message.content}' (Lamport: ${event.lamport} -> ${event.clock})`;
-    this.#log("RECEIVE", text, event.clock);
+    const { own, lamport, clock, position, replayed } = event;
+    // In total order the own messages have their places among the others: all screens tell of the same.
+    if (own && position === 0) return;
+    const place = position === 0 ? "" : `, position ${position}${replayed ? ", from disk" : ""}`;
+    this.#log(
+      "RECEIVE",
+      `Message from ${sender}: '${message.content}' (Lamport: ${lamport} -> ${clock}${place})`,
+      clock,
+    );
   }
 
   #deliver(message: PastMessage): void {

@@ -1,6 +1,9 @@
 /** Joins the group over the transport that was asked for. */
+import { mkdirSync } from "node:fs";
+import { join as joinPath } from "node:path";
 import { type Group, join, type JoinOptions } from "@tutti/tutti";
 import { memory } from "@tutti/tutti/memory";
+import { sqliteStore } from "@tutti/tutti/sqlite";
 import { udp } from "@tutti/tutti/udp";
 import { zeromq } from "@tutti/tutti/zeromq";
 import type { Options } from "./options.ts";
@@ -17,13 +20,22 @@ export interface Membership {
 /** What a process takes part with. */
 export type Part = Pick<JoinOptions, "state" | "trace">;
 
+/** How messages are ordered, as the library wants to be told. */
+function ordering({ name, group, order, engine, level, store }: Options): Partial<JoinOptions> {
+  if (order !== "total") return { order };
+  if (store === undefined) return { order, engine, level };
+  mkdirSync(store, { recursive: true });
+  const path = joinPath(store, `${encodeURIComponent(name)}.db`);
+  return { order, engine, level, store: sqliteStore(path, { group, member: name }) };
+}
+
 /**
  * Joins.
  *
- * @throws {TuttiError} `AddressInUse`, `InvalidAddress`, `InvalidArgument`, `Unsupported`
+ * @throws {TuttiError} `AddressInUse`, `InvalidAddress`, `InvalidArgument`, `StoreInUse`, `StoreFailed`, `Unsupported`
  */
 export async function joinGroup(options: Options, part: Part): Promise<Membership> {
-  const { name, group, order, election, expect, host, port, peers } = options;
+  const { name, group, election, expect, host, port, peers } = options;
   if (options.transport === "memory") return await joinInMemory(options, part);
   const overUdp = options.transport === "udp";
   const endpoint = (at: number): string => `${overUdp ? "udp" : "tcp"}://${host}:${at}`;
@@ -32,7 +44,7 @@ export async function joinGroup(options: Options, part: Part): Promise<Membershi
     group: await join({
       name,
       group,
-      order,
+      ...ordering(options),
       election,
       expect,
       transport: overUdp ? udp({ listen }) : zeromq({ listen }),
@@ -46,7 +58,7 @@ export async function joinGroup(options: Options, part: Part): Promise<Membershi
 
 /** Nobody outside of a process can be reached through its memory, so the peers run in here: they listen and confirm. */
 async function joinInMemory(options: Options, part: Part): Promise<Membership> {
-  const { name, group, order, election, expect, port, peers } = options;
+  const { name, group, election, expect, port, peers } = options;
   const ports = [port, ...peers];
   const members: Group[] = [];
   for (const at of ports) {
@@ -54,7 +66,7 @@ async function joinInMemory(options: Options, part: Part): Promise<Membership> {
       await join({
         name: at === port ? name : `listener-${at}`,
         group,
-        order,
+        ...ordering(options),
         election,
         expect,
         transport: memory(String(at)),

@@ -1,4 +1,5 @@
 /** The command line of a process. What it refuses, it refuses in one line. */
+import type { EngineName, LevelName, OrderName } from "@tutti/tutti";
 import { checkName, oneOf, quote, readArguments, UsageError } from "../common/usage.ts";
 
 /** How to run one process. */
@@ -8,7 +9,13 @@ export interface Options {
   readonly peers: readonly number[];
   readonly host: string;
   readonly transport: "zeromq" | "udp" | "memory";
-  readonly order: "fifo" | "causal";
+  readonly order: OrderName;
+  /** Who makes the order `total`; `undefined` for another order. */
+  readonly engine: EngineName | undefined;
+  /** When a message is delivered in the order `total`; `undefined` for another order. */
+  readonly level: LevelName | undefined;
+  /** Folder in which the library keeps what must outlive all processes; `undefined` for nowhere. */
+  readonly store: string | undefined;
   readonly election: "senior" | "bully" | "ring";
   /** How many processes found the group; `undefined` for all that are listed. */
   readonly expect: number | undefined;
@@ -34,7 +41,16 @@ Options:
                         how they reach each other (default zeromq), the same for all; udp is IP multicast, and
                         needs the HOST in numbers; memory reaches only this process: the others then run in
                         here as silent listeners
-  --order fifo|causal   order of delivery (default fifo)
+  --order fifo|causal|total
+                        order of delivery, the same for all (default fifo); in total order all deliver the same
+                        messages in the same order, and say at which position
+  --engine sequencer|lamport
+                        who makes the order total: the leader, or Lamport time (default sequencer)
+  --level agreed|safe|durable
+                        when a message is delivered in total order: at once, when a majority has it, when a majority
+                        has it on disk (default durable with --store, else safe)
+  --store DIR           with the level durable: keep the group on disk, in DIR/NAME.db, so that it goes on where it was
+                        even if all processes are killed at once
   --expect N            how many of those listed, this one included, must be there to found the group (default all
                         of them); 0 to only ever join one that exists
   --election senior|bully|ring
@@ -60,6 +76,9 @@ const OPTIONS = {
   host: { type: "string", default: "127.0.0.1" },
   transport: { type: "string", default: "zeromq" },
   order: { type: "string", default: "fifo" },
+  engine: { type: "string" },
+  level: { type: "string" },
+  store: { type: "string" },
   expect: { type: "string" },
   election: { type: "string", default: "senior" },
   group: { type: "string", default: "multicast" },
@@ -92,11 +111,15 @@ export function parseOptions(args: readonly string[]): Options | "help" {
         : `the port ${repeated} is given twice`,
     );
   }
-  for (const file of ["journal", "trace"] as const) {
-    if (values[file] === "") throw new UsageError(`--${file} needs the name of a file`);
+  for (const file of ["journal", "trace", "store"] as const) {
+    const kind = file === "store" ? "folder" : "file";
+    if (values[file] === "") throw new UsageError(`--${file} needs the name of a ${kind}`);
   }
   if (values.journal !== undefined && values.journal === values.trace) {
     throw new UsageError("--journal and --trace name the same file");
+  }
+  if (values.store !== undefined && values.transport === "memory") {
+    throw new UsageError("--store is of no use with --transport memory, whose listeners forget everything");
   }
   if (values.host === "") throw new UsageError("--host needs a host");
   return {
@@ -105,12 +128,42 @@ export function parseOptions(args: readonly string[]): Options | "help" {
     peers: ports.slice(1),
     host: values.host,
     transport: oneOf("transport", values.transport, ["zeromq", "udp", "memory"]),
-    order: oneOf("order", values.order, ["fifo", "causal"]),
+    ...parseOrder(values),
     election: oneOf("election", values.election, ["senior", "bully", "ring"]),
     expect: values.expect === undefined ? undefined : parseExpect(values.expect, ports.length),
     group: values.group,
     trace: values.trace,
     journal: values.journal,
+  };
+}
+
+/** What is said of the order, whole. */
+function parseOrder(
+  given: {
+    readonly order: string;
+    readonly engine?: string;
+    readonly level?: string;
+    readonly store?: string;
+  },
+): Pick<Options, "order" | "engine" | "level" | "store"> {
+  const { engine = "sequencer", store, level = store === undefined ? "safe" : "durable" } = given;
+  const order = oneOf("order", given.order, ["fifo", "causal", "total"]);
+  if (order !== "total") {
+    const extra = (["engine", "level", "store"] as const).find((option) => given[option] !== undefined);
+    if (extra !== undefined) throw new UsageError(`--${extra} needs --order total`);
+    return { order, engine: undefined, level: undefined, store };
+  }
+  const checked = oneOf("level", level, ["agreed", "safe", "durable"]);
+  if ((checked === "durable") !== (store !== undefined)) {
+    throw new UsageError(
+      store === undefined ? "--level durable needs --store" : "--store needs --level durable",
+    );
+  }
+  return {
+    order,
+    engine: oneOf<EngineName>("engine", engine, ["sequencer", "lamport"]),
+    level: checked,
+    store,
   };
 }
 

@@ -31,6 +31,9 @@ test("options have the defaults of S1 when only name and ports are given", () =>
     host: "127.0.0.1",
     transport: "zeromq",
     order: "fifo",
+    engine: undefined,
+    level: undefined,
+    store: undefined,
     election: "senior",
     expect: undefined,
     group: "multicast",
@@ -40,6 +43,20 @@ test("options have the defaults of S1 when only name and ports are given", () =>
   assert.is(parseOptions(["--help"]), "help");
   const given = parseOptions(["P1", "8001", "8002", "--expect", "0", "--election", "ring"]);
   assert.ok(given !== "help" && given.expect === 0 && given.election === "ring");
+  const total = parseOptions(["P1", "8001", "8002", "--order", "total"]);
+  assert.ok(total !== "help" && total.engine === "sequencer" && total.level === "safe");
+  const durable = parseOptions([
+    "P1",
+    "8001",
+    "8002",
+    "--order",
+    "total",
+    "--store",
+    "d",
+    "--engine",
+    "lamport",
+  ]);
+  assert.ok(durable !== "help" && durable.engine === "lamport" && durable.level === "durable");
   for (const transport of ["zeromq", "udp", "memory"]) {
     const chosen = parseOptions(["P1", "8001", "8002", "--transport", transport]);
     assert.ok(chosen !== "help" && chosen.transport === transport);
@@ -64,7 +81,24 @@ test("every bad argument is refused in one short line that names it", () => {
     [["P".repeat(1_000_000), "8001", "8002"], /"PPPP/],
     [["P1", "9".repeat(1_000_000), "8002"], /port "9999/],
     [["P1", "8001", "8002", "--group", "a b"], /group's name "a b"/],
-    [["P1", "8001", "8002", "--order", "total"], /--order "total" is unknown; use fifo or causal/],
+    [["P1", "8001", "8002", "--order", "any"], /--order "any" is unknown; use fifo, causal or total/],
+    [["P1", "8001", "8002", "--engine", "lamport"], /--engine needs --order total/],
+    [["P1", "8001", "8002", "--order", "causal", "--store", "d"], /--store needs --order total/],
+    [["P1", "8001", "8002", "--order", "total", "--engine", "x"], /"x" is unknown; use sequencer or lamport/],
+    [
+      ["P1", "8001", "8002", "--order", "total", "--level", "x"],
+      /"x" is unknown; use agreed, safe or durable/,
+    ],
+    [["P1", "8001", "8002", "--order", "total", "--level", "durable"], /--level durable needs --store/],
+    [
+      ["P1", "8001", "8002", "--order", "total", "--level", "safe", "--store", "d"],
+      /--store needs --level durable/,
+    ],
+    [["P1", "8001", "8002", "--order", "total", "--store", ""], /--store needs the name of a folder/],
+    [
+      ["P1", "8001", "8002", "--order", "total", "--store", "d", "--transport", "memory"],
+      /--store is of no use/,
+    ],
     [["P1", "8001", "8002", "--transport", "pigeon"], /"pigeon" is unknown; use zeromq, udp or memory/],
     [["P1", "8001", "8002", "--expect", "3"], /--expect "3" is not a number from 0 to 2/],
     [["P1", "8001", "8002", "--expect", "-1"], /--expect/],
