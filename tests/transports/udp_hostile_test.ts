@@ -175,10 +175,12 @@ test("foreign traffic on the multicast group and the own port is dropped and cou
 });
 
 test("two groups on one multicast group do not hear each other (H59)", async () => {
-  const one = [await member(), await member(), await member()];
-  const two = [await member(), await member()];
+  const patient = { silenceMs: 20_000 };
+  const one = [await member(patient), await member(patient), await member(patient)];
+  const two = [await member(patient), await member(patient)];
   await meet(...one);
   await meet(...two);
+  await until(() => [...one, ...two].every((each) => each.stat("copiedNow") === 0), "copies are sent");
   const said = new Map(
     one.map((each, index) => [each, index]).concat(two.map((each, index) => [each, 10 + index])) as [
       Member,
