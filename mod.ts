@@ -8,7 +8,8 @@
  */
 export { TuttiError, type TuttiErrorCode, type TuttiErrorOptions } from "./core/base/errors.ts";
 export type { Address, Incarnation, MemberName } from "./core/base/ids.ts";
-export type { Compression, Limits, Timing } from "./core/group/config.ts";
+export type { Compression } from "./core/base/compression.ts";
+export type { Limits, Timing } from "./core/group/config.ts";
 export {
   type BlockedEvent,
   type ControlEvent,

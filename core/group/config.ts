@@ -1,4 +1,5 @@
 /** What of a group may be tuned, with the defaults and the bounds within which values make sense. */
+import type { Compression } from "../base/compression.ts";
 import { TuttiError } from "../base/errors.ts";
 import {
   type Address,
@@ -72,18 +73,6 @@ export interface Timing {
   readonly nakBackoffMaxMs: number;
   /** First announcement of the last sequence after a burst ends. 1 to 10,000. Default 25. */
   readonly announceMs: number;
-}
-
-/** A way to make values smaller, the same at all members. */
-export interface Compression {
-  /** Its name. */
-  readonly name: string;
-  /** Values of so many encoded bytes or more are compressed. */
-  readonly aboveBytes: number;
-  /** Makes bytes smaller; they are not kept. */
-  compress(bytes: Uint8Array): Uint8Array;
-  /** Restores them. Throws when they are damaged, or would be more than `bytesMax`. */
-  decompress(bytes: Uint8Array, bytesMax: number): Uint8Array;
 }
 
 /** Everything that a group machine is told at birth. */

@@ -33,6 +33,8 @@ export class Journal {
   #last: number;
   /** Bytes of the log behind the last snapshot. */
   #bytes = 0;
+  /** Snapshots that were asked for. */
+  #asks = 0;
   /** A snapshot that was asked for: how much of the log it stands for, and what it is made of beside the application's part. */
   #asked:
     | { readonly through: number; readonly view: Uint8Array; readonly packets: readonly Uint8Array[] }
@@ -73,15 +75,16 @@ export class Journal {
     return this.#asked === undefined && this.#bytes > this.#state.config.limits.logBytesMax;
   }
 
-  /** A snapshot of the application is asked for, which will cover what was delivered so far. */
-  ask(view: ViewEntry): void {
+  /** A snapshot of the application is asked for, which will cover what was delivered so far. @returns Number of the question. */
+  ask(view: ViewEntry): number {
     this.note();
     this.#asked = { through: this.#last, view: encodeViewEntry(view), packets: this.#packets() };
+    return ++this.#asks;
   }
 
   /** The application's snapshot is there. @param snapshot `undefined` if it keeps none: then nothing can be dropped. */
-  snapshotTaken(snapshot: Uint8Array | undefined): void {
-    if (this.#asked === undefined) return;
+  snapshotTaken(number: number, snapshot: Uint8Array | undefined): void {
+    if (this.#asked === undefined || number !== this.#asks) return; // asked for before this life began
     const { through, view, packets } = this.#asked;
     this.#asked = undefined;
     if (snapshot === undefined) this.#bytes = 0; // not asked again so soon
@@ -89,7 +92,8 @@ export class Journal {
   }
 
   /** The application could not give its state: the log goes on. */
-  snapshotFailed(): void {
+  snapshotFailed(number: number): void {
+    if (number !== this.#asks) return;
     this.#asked = undefined;
     this.#bytes = 0;
   }

@@ -38,8 +38,6 @@ import { Watch } from "./watch.ts";
 const LINGER_MS = 500;
 /** How long the last member of a group tells those that left before it that they may go, in milliseconds. */
 const LAST_LINGER_MS = 300;
-/** Names the snapshot for the journal among those for state transfers. */
-const JOURNAL = 0;
 
 /** One member of a group. */
 export class GroupMachine {
@@ -113,7 +111,10 @@ export class GroupMachine {
         this.#sending.installed();
       },
       ask: () => this.admission.ask(this.#now, true),
-      stranded: (decided) => this.#stranded(decided),
+      stranded: (decided) => {
+        // Of a durable group whoever holds it comes back, with its disk.
+        if (!this.#isDurable) this.#stranded(decided);
+      },
       excluded: (reason, through) => this.#excluded(reason, through),
     });
     this.taking = new Taking(state, this.delivery, this.membership);
@@ -217,14 +218,14 @@ export class GroupMachine {
 
   /** The application's state, as wanted. @param snapshot `undefined` when it keeps none. */
   snapshotTaken(transfer: number, snapshot: Uint8Array | undefined): void {
-    if (transfer === JOURNAL) this.journal?.snapshotTaken(snapshot);
+    if (transfer < 0) this.journal?.snapshotTaken(-transfer, snapshot);
     else this.giving.snapshotTaken(transfer, snapshot);
   }
 
   /** The application could not give its state. */
   snapshotFailed(transfer: number, why: string): void {
-    if (transfer === JOURNAL) {
-      this.journal?.snapshotFailed();
+    if (transfer < 0) {
+      this.journal?.snapshotFailed(-transfer);
       this.state.warn("snapshot", `the log cannot be shortened: the snapshot failed: ${why}`);
     } else this.giving.snapshotFailed(transfer, why);
   }
@@ -341,10 +342,12 @@ export class GroupMachine {
     if (journal === undefined) return;
     journal.note();
     if (!journal.isLong || state.wedged || state.restoring) return;
+    // Who has not installed this view may need what is on disk of the one before, even if this process ends meanwhile.
+    for (const peer of state.view.others()) if (!peer.seen) return;
     const { view, streams } = state.view;
     const bases = streams.map(({ released }) => released);
-    journal.ask({ view, bases, lamport: state.clock.time, position: delivery.order.position });
-    state.tell({ type: "snapshot", transfer: JOURNAL });
+    const number = journal.ask({ view, bases, lamport: state.clock.time, position: delivery.order.position });
+    state.tell({ type: "snapshot", transfer: -number });
   }
 
   /** Founds a group, of this member alone. */
@@ -388,7 +391,7 @@ export class GroupMachine {
     state.warn("stranded", `nobody has the rest of view ${view.number} any more: this member starts anew`);
     this.#excluded(undefined, before < 0 ? undefined : cut[before]);
     this.admission.start([...view.members, ...members].map((member) => member.address));
-    if (rank < 0 || state.phase !== "joining" || this.#isDurable) return;
+    if (rank < 0 || state.phase !== "joining") return;
     const { group } = state.config;
     this.voter = new Voter(state, {
       group,

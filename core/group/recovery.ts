@@ -56,8 +56,10 @@ export class Recovery {
     if (snapshot === undefined) throw damaged("there is a record, and no snapshot");
     state.begin(record.members[record.rank].incarnation);
     this.#begin([...entriesOf(snapshot.bytes)]);
-    for (const { bytes } of log) {
+    for (const { first, bytes } of log) {
+      let number = first - 1;
       for (const { kind, rank, body } of entriesOf(bytes)) {
+        if (++number <= snapshot.through) continue; // the batch was on its way when the snapshot was asked for
         if (kind === EntryKind.packet) this.#packet(rank, body);
         else if (kind === EntryKind.install) this.#install(body);
         else throw damaged(`the log has an entry of kind ${kind}`);

@@ -7,7 +7,7 @@ import { DEPENDENCY_BYTES, MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES } from "../
 import { DataFlag, Encoding, Kind, writeU64 } from "../wire/message.ts";
 import type { Delivery } from "./delivery.ts";
 import { orderBytes, writeOrder } from "./order_stage.ts";
-import { EVERYBODY, EVERYBODY_NOW, type GroupState } from "./state.ts";
+import { EVERYBODY, EVERYBODY_NOW, fragmentsMax, type GroupState } from "./state.ts";
 
 /** Bytes of a message on the wire beyond its payload, dependencies aside. */
 export const OVERHEAD_BYTES: number = PACKET_HEADER_BYTES + MESSAGE_HEADER_BYTES;
@@ -57,10 +57,10 @@ export class Sending {
     return lamport;
   }
 
-  /** As the leader: sends an ORDER, if there is room for it. It needs none in the window, but twice the window is all there is. */
+  /** As the leader: sends an ORDER. It needs no room in the window of messages, but in what receivers keep (see `GroupState.stream`). */
   order(order: readonly number[]): void {
-    const { own, multicast, clock } = this.#state;
-    if (own.pending >= 2 * own.windowMessages) return;
+    const { own, multicast, clock, config } = this.#state;
+    if (own.pending >= 2 * own.windowMessages + fragmentsMax(config.limits)) return;
     const offset = this.#begin(Encoding.order, 0, orderBytes(order), clock.tick());
     writeOrder(multicast, offset, order);
   }

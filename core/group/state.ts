@@ -24,6 +24,11 @@ export const EVERYBODY_NOW = "**";
 /** Least payload of a fragment but the last, in bytes: one message is never more fragments than that allows. */
 const FRAGMENT_BYTES_MIN = 1024;
 
+/** Most fragments of one message, for windows. */
+export function fragmentsMax({ messageBytesMax }: GroupConfig["limits"]): number {
+  return Math.ceil(messageBytesMax / FRAGMENT_BYTES_MIN);
+}
+
 /** What a member is in its group. */
 export type Phase =
   /** It looks for a group, or is on its way into one. */
@@ -176,7 +181,7 @@ export class GroupState {
     const bounds = {
       // The leader's ORDERs come on top of its messages.
       windowMessages: (this.config.order === "total" ? 2 : 1) * limits.windowMessages +
-        Math.ceil(limits.messageBytesMax / FRAGMENT_BYTES_MIN),
+        fragmentsMax(limits),
       heldBytesMax: 2 * limits.windowBytes + 160 * limits.windowMessages + 1.25 * limits.messageBytesMax,
     };
     return new ReceiveStream(rank, incarnation, first, bounds, timing, this.random, this.#pool);

@@ -138,7 +138,10 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
    * @returns `undefined` while somebody else leads, or nobody can be sure to.
    */
   leadership(): Leadership | undefined {
-    return this.#failure === undefined && this.#closing === undefined ? this.#leadership.get() : undefined;
+    // A view that its own disk does not know yet is one that this process may forget.
+    const known = this.#deliveredView === this.#machine.viewNumber;
+    const open = this.#failure === undefined && this.#closing === undefined;
+    return open && known ? this.#leadership.get() : undefined;
   }
 
   /**

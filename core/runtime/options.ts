@@ -1,6 +1,7 @@
 /** Options of the public calls, and their checks. */
 import { TuttiError } from "../base/errors.ts";
-import type { Compression, Limits, Timing } from "../group/config.ts";
+import type { Compression } from "../base/compression.ts";
+import type { Limits, Timing } from "../group/config.ts";
 import type { Address } from "../base/ids.ts";
 import type { SessionLimits } from "../replication/sessions.ts";
 import type { Store } from "./store.ts";

@@ -48,6 +48,7 @@ const PACKAGES: readonly (readonly [folder: string, packages: RegExp])[] = [
   ["core/group/", /^@noble\/hashes\/sha2\.js$/],
   ["transports/zeromq/", /^(zeromq|node:[a-z_/]+)$/],
   ["transports/udp/", /^node:[a-z_/]+$/],
+  ["transports/compression/", /^node:zlib$/],
   ["storage/sqlite/", /^node:[a-z_/]+$/],
 ];
 

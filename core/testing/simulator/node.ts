@@ -242,7 +242,9 @@ export class SimulatedNode {
   /** Whether it can be sure to lead now. */
   get leads(): boolean {
     const { machine } = this;
-    return this.up && machine !== undefined && machine.state.phase === "member" &&
+    // Where there is a disk, nobody is told before that knows the view.
+    const told = this.#options.diskMs === undefined || this.#story.view === machine?.viewNumber;
+    return told && this.up && machine !== undefined && machine.state.phase === "member" &&
       machine.watch.sureUntil() > this.#host.now() * this.#options.clockRate;
   }
 

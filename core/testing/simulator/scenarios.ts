@@ -1,6 +1,6 @@
 /** What the simulator can run, each by name. */
 import { runReliable } from "./reliable.ts";
-import { runDurable, runMap, runTotal, runViews } from "./views.ts";
+import { runDurable, runMap, runTotal, runViews } from "./group_scenarios.ts";
 import { MULTICAST_MUTATIONS, type Mutation } from "./mutations.ts";
 import type { Scenario } from "./scenario.ts";
 import { VIEW_MUTATIONS } from "./view_mutations.ts";

@@ -4,8 +4,8 @@
  * @module
  */
 import { deflateRawSync, inflateRawSync } from "node:zlib";
-import { TuttiError } from "../core/base/errors.ts";
-import type { Compression } from "../core/runtime/options.ts";
+import { TuttiError } from "../../core/base/errors.ts";
+import type { Compression } from "../../core/base/compression.ts";
 
 export type { Compression };
 
