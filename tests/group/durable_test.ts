@@ -2,6 +2,8 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Cluster, type SimulatedNode } from "../../core/testing/mod.ts";
+import { Kind } from "../../core/wire/message.ts";
+import { PacketReader } from "../../core/wire/packet_reader.ts";
 
 const test = suite("group/durable");
 
@@ -83,5 +85,60 @@ test("one of three that comes back alone waits, and changes nothing", () => {
   assert.ok(group.runUntilSettled(20_000));
   assert.is(typeof c.send(), "string");
 });
+
+/** A view of three that one of them has missed, while the others crash and only one of them comes back. */
+function missedByOne(logBytesMax: number, downMs: number): Cluster {
+  let hidden = false;
+  const group = new Cluster({
+    size: 4,
+    seed: 1,
+    order: "total",
+    level: "durable",
+    diskMs: () => 3,
+    limits: { logBytesMax },
+    drops: (_from, bytes) => hidden && isInstall(bytes),
+  });
+  group.start();
+  assert.ok(group.runUntilSettled(10_000));
+  const [a, b, c, d] = group.nodes;
+  const before = a.view?.number;
+  hidden = true;
+  d.leave();
+  for (let count = 0; count < 4000 && a.view?.number === before; count++) group.run(1);
+  group.network.partition([a.address, b.address], [c.address]);
+  hidden = false;
+  for (let count = 0; count < 4000 && b.view?.number === before; count++) group.run(1);
+  for (let count = 0; count < 30; count++) {
+    a.send({ filler: "x".repeat(4000) });
+    b.send({ filler: "x".repeat(4000) });
+    group.run(10);
+  }
+  a.crash();
+  b.crash();
+  group.network.heal();
+  group.run(downMs);
+  a.start();
+  return group;
+}
+
+function isInstall(bytes: Uint8Array): boolean {
+  const reader = new PacketReader();
+  reader.open(bytes.slice());
+  while (reader.next()) if (reader.kind === Kind.install) return true;
+  return false;
+}
+
+for (
+  const [what, logBytesMax, downMs] of [
+    ["a log that is cut", 65_536, 50],
+    ["a log that is not cut", 2 ** 26, 50],
+    ["a long time in which nobody has the rest of the view", 2 ** 26, 30_000],
+  ] as const
+) {
+  test(`two of three go on though one of them has missed the view of the others, with ${what}`, () => {
+    const group = missedByOne(logBytesMax, downMs);
+    assert.ok(group.runUntilSettled(120_000), group.nodes.map((node) => node.describe()).join(" | "));
+  });
+}
 
 test.run();

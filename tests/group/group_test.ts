@@ -62,7 +62,11 @@ test("join fails with the bounds in its text when a limit or time is unknown or 
       /whole number from 1024 to 1073741824/,
     );
   }
-  await fails("InvalidArgument", () => member("P", [], { order: "random" as "fifo" }), /use fifo, causal or total/);
+  await fails(
+    "InvalidArgument",
+    () => member("P", [], { order: "random" as "fifo" }),
+    /use fifo, causal or total/,
+  );
   await fails(
     "InvalidArgument",
     () => member("P", [], { election: "lot" as "ring" }),
@@ -165,16 +169,16 @@ test("ready fails when its signal fires, before or meanwhile", async () => {
 });
 
 for (
-  const [what, choices, words] of [
+  const [what, choices, words, limits = {}] of [
     ["order", { order: "causal" }, /its order is causal/],
     ["election", { election: "bully" }, /its election is bully/],
     ["group", { group: "others" }, /its group is others/],
-    ["limit", { limits: { messageBytesMax: 2 ** 21 } }, /more than 1048576/],
+    ["limit", { limits: { messageBytesMax: 2 ** 21 } }, /more than 1048576/, { messageBytesMax: 2 ** 20 }],
   ] as const
 ) {
   test(`ready fails with the reason for a process of another ${what}, and the group hears of it`, async () => {
     const network = new MemoryNetwork();
-    const p1 = await member("P1", [], { network });
+    const p1 = await member("P1", [], { network, limits });
     const reader = new Reader(p1);
     await p1.ready({ deadline: DEADLINE_MS });
     const p2 = await member("P2", ["P1", "P2"], { network, expect: 0, ...choices });
@@ -318,18 +322,6 @@ test("a send is refused with the limit in the text when its value is one byte ov
   await fails("TooLarge", () => group.send("x".repeat(998)), /the limit is 1000/);
   await fails("TooLarge", () => group.offer(new Uint8Array(1001)), /the limit is 1000/);
   assert.is(group.stats().messagesSent, 2);
-});
-
-test("the largest message goes over a transport of small packets, or is refused at send", async () => {
-  const network = new MemoryNetwork({ packetBytesMax: 2000 });
-  const groups = await members(["P1", "P2"], { network });
-  const readers = groups.map((group) => new Reader(group));
-  const error = await fails("TooLarge", () => groups[0].send(new Uint8Array(2000)), /the limit is \d+/);
-  const limit = Number(/the limit is (\d+)/.exec(error.message)?.[1]);
-  const receipt = await groups[0].send(new Uint8Array(limit));
-  await receipt.stable;
-  assert.equal(readers[1].values, [new Uint8Array(limit)]);
-  await fails("TooLarge", () => groups[0].send(new Uint8Array(limit + 1)));
 });
 
 test("a send is refused when its value cannot be encoded, and the next one goes", async () => {
