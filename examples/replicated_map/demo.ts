@@ -28,6 +28,8 @@ import { type TransportName, TRANSPORTS } from "./network.ts";
 /** The whole demo takes no longer, in milliseconds. */
 const DEADLINE_MS = 60_000;
 const CLIENTS = 4;
+/** Nodes that were slow themselves, as at their start, are patient with others for a while, in milliseconds. */
+const WARM_UP_MS = 4000;
 /** What a receipt does not say in total order is not asked of the traces. */
 const PROMISES = [
   ...TRACE_PROPERTIES.filter((property) => property !== "stability"),
@@ -100,7 +102,7 @@ async function play(cluster: Cluster, load: Load, { transport, detectMs }: DemoO
   await cluster.complete();
   title(`Three nodes at ${cluster.addresses.join(", ")}; ${CLIENTS} clients read and write`);
   await load.start(CLIENTS, transport, cluster.addresses);
-  await during(load, 1500);
+  await during(load, WARM_UP_MS);
 
   const leader = cluster.leader();
   title(`${leader.name}, who leads, is killed with SIGKILL under load`);

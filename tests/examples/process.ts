@@ -87,8 +87,8 @@ export class Run {
     });
   }
 
-  async ends(): Promise<number | null> {
-    await this.watch.until("the end of a process", () => this.code !== undefined, DEADLINE_MS).catch(
+  async ends(deadlineMs: number = DEADLINE_MS): Promise<number | null> {
+    await this.watch.until("the end of a process", () => this.code !== undefined, deadlineMs).catch(
       (error) => {
         throw new Error(`${error.message}; it shows:\n${this.out.slice(-4000)}${this.err}`);
       },

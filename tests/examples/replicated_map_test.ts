@@ -219,7 +219,7 @@ test("the demo passes, and leaves nothing behind", async () => {
   const folder = freshFile();
   mkdirSync(folder);
   const run = new Run(["--quiet", "--detect", "600", "--history", `${folder}/history`], DEMO);
-  assert.is(await run.ends(), 0, run.out + run.err);
+  assert.is(await run.ends(70_000), 0, run.out + run.err);
   assert.match(run.out, /Recovery: the next call was answered after \d+ ms; the others suspected n\d/);
   assert.match(run.out, /OK: nothing that was acknowledged was lost/);
   assert.not.match(run.out, /FAILED/);
