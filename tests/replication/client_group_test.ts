@@ -168,6 +168,11 @@ test("a group that hears no quorum sends clients on, and they get through when i
   const groups = await group(NAMES, network);
   const one = await client("C1", network, { members: ["memory:P3"] });
   await one.counter("hits").add();
+  const { packetsReceived } = groups[2].stats();
+  await until(
+    "all have been heard for a while",
+    () => groups[2].stats().packetsReceived > packetsReceived + 20,
+  );
   network.partition(["memory:P3", "memory:C1"], ["memory:P1", "memory:P2"]);
   await until("it knows", () => groups[2].stats().membersHeard < 2);
   await fails("DeadlineExceeded", () => one.counter("hits").get({ deadline: 1000 }));

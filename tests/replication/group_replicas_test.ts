@@ -235,6 +235,11 @@ test("a member that was cut off says so, and what it had sent takes effect once 
   const { groups, all, network } = await replicated(NAMES);
   const [one, , three] = all;
   await three.hits.add(1);
+  const { packetsReceived } = groups[2].stats();
+  await until(
+    "all have been heard for a while",
+    () => groups[2].stats().packetsReceived > packetsReceived + 20,
+  );
   network.partition(["memory:P3"], ["memory:P1", "memory:P2"]);
   const pending = Array.from({ length: 20 }, () => three.hits.add(1, { deadline: Infinity }));
   const late = fails("DeadlineExceeded", () => three.hits.add(1000, { deadline: 300 }), /fate is unknown/);
