@@ -232,7 +232,7 @@ test("a packet is refused when its DATA messages are not consecutive, start at 0
   assert.is(faultOf(pack([data(2), data(1)])), "malformed");
   assert.is(faultOf(pack([data(1), data(1)])), "malformed");
   assert.is(faultOf(pack([data(0)])), "malformed");
-  assert.is(faultOf(pack([{ ...data(1), flags: 4 }])), "malformed");
+  assert.is(faultOf(pack([{ ...data(1), flags: 16 }])), "malformed");
 });
 
 test("a packet is refused when it names more dependencies than fit, or than 1,024", () => {
