@@ -57,7 +57,8 @@ export type { LogLimits } from "./core/replication/log_machine.ts";
 export type { MapLimits } from "./core/replication/map_machine.ts";
 export type { SessionLimits } from "./core/replication/sessions.ts";
 export type { CommandContext, StateMachine } from "./core/replication/user_machine.ts";
-export { Client, type ClientStats, connect, type ConnectOptions } from "./core/runtime/client.ts";
+export { Client, type ClientStats, connect } from "./core/runtime/client.ts";
+export type { ConnectOptions } from "./core/runtime/client_options.ts";
 export {
   type LocalCounter,
   type RemoteCounter,

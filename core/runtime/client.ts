@@ -1,21 +1,15 @@
 /** Clients: light processes outside of a group that call its replicas through any of its members. */
 import { TuttiError } from "../base/errors.ts";
-import { type Address, GROUP_BYTES_MAX, hash32, isName } from "../base/ids.ts";
+import { type Address, hash32 } from "../base/ids.ts";
 import { Random } from "../base/random.ts";
-import { completeBounds } from "../replication/bounds.ts";
-import {
-  ClientMachine,
-  type ClientSettings,
-  DEFAULT_CLIENT_SETTINGS,
-  type Settled,
-} from "../replication/client_machine.ts";
-import { KNOWN_MEMBERS_MAX } from "../replication/member_choice.ts";
+import { ClientMachine, type Settled } from "../replication/client_machine.ts";
 import { encodeRequest, readReply, type Request, RequestKind } from "../wire/exchange.ts";
 import { MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES } from "../wire/limits.ts";
 import { Kind } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import { PacketWriter } from "../wire/packet_writer.ts";
 import type { EncodedValue } from "../wire/value.ts";
+import { checkConnectOptions, completeSettings, type ConnectOptions } from "./client_options.ts";
 import { type Environment, newIncarnation, randomNumber, realEnvironment } from "./environment.ts";
 import { deadlineMs, DEFAULT_CLOSE_DEADLINE_MS, DEFAULT_DEADLINE_MS, type WaitOptions } from "./options.ts";
 import { aborted } from "./receipt.ts";
@@ -25,18 +19,6 @@ import { LogCalls, type RemoteLog } from "./replicated_log.ts";
 import { MachineCalls, type RemoteMachine } from "./replicated_machine.ts";
 import { MapCalls, type RemoteMap } from "./replicated_map.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
-
-/** How to reach a group from outside. */
-export interface ConnectOptions {
-  /** Name of the group. */
-  readonly group: string;
-  /** How members are reached, and reach this process: an adapter of its own, with an address of its own. */
-  readonly transport: Transport;
-  /** Addresses of members, 1 to 128. One that is up is enough; it names the others. */
-  readonly members: readonly string[];
-  /** Times in milliseconds, and bounds, that differ from the defaults. */
-  readonly settings?: Partial<ClientSettings>;
-}
 
 /** What a client has counted, ever growing but for `pending`. */
 export interface ClientStats {
@@ -61,13 +43,6 @@ interface Waiting {
   release: () => void;
 }
 
-const OPTIONS: readonly string[] = [
-  "group",
-  "transport",
-  "members",
-  "settings",
-] satisfies (keyof ConnectOptions)[];
-
 /**
  * Reaches for a group from outside: a light process that is no member, and calls the group's replicas through any member. It does
  * not wait for anything: the calls do.
@@ -90,16 +65,9 @@ const OPTIONS: readonly string[] = [
  * ```
  */
 export async function connect(options: ConnectOptions): Promise<Client> {
-  checkOptions(options);
+  checkConnectOptions(options);
   const { transport, group } = options;
-  const settings = completeBounds("connect", "settings.", DEFAULT_CLIENT_SETTINGS, options.settings, {
-    attemptMs: [10, 600_000],
-    backoffMs: [1, 60_000],
-    pollMs: [10, 30_000],
-    renewMs: [100, 3_600_000],
-    outstandingMax: [1, 128],
-    queueMax: [1, 1_000_000],
-  });
+  const settings = completeSettings(options.settings);
   const members = [...new Set(options.members.map((member) => transport.canonical(member)))];
   // The adapter needs its handler before it knows its address, the client its address before it exists.
   let handler: TransportHandler = { packet: () => {}, drain: () => {}, reachable: () => {} };
@@ -378,26 +346,5 @@ export class Client implements AsyncDisposable {
       this.#machine.tick(this.#environment.now());
       this.#turn();
     });
-  }
-}
-
-function checkOptions(options: ConnectOptions): void {
-  const refuse = (text: string): never => {
-    throw new TuttiError("InvalidArgument", `Cannot connect: ${text}`);
-  };
-  if (typeof options !== "object" || options === null) refuse("there are no options");
-  for (const key of Object.keys(options)) {
-    if (!OPTIONS.includes(key)) refuse(`the option ${key} is unknown; use one of ${OPTIONS.join(", ")}`);
-  }
-  const { group, transport, members } = options;
-  if (!isName(group, GROUP_BYTES_MAX)) {
-    refuse(`the group's name is no printable text of 1 to ${GROUP_BYTES_MAX} bytes without spaces`);
-  }
-  if (typeof transport?.open !== "function" || typeof transport.canonical !== "function") {
-    refuse("the option transport is not a transport; pass for example zeromq({ listen })");
-  }
-  const known = Array.isArray(members) && members.length > 0 && members.length <= KNOWN_MEMBERS_MAX;
-  if (!known || !members.every((member) => typeof member === "string")) {
-    refuse(`the option members is not a list of 1 to ${KNOWN_MEMBERS_MAX} addresses`);
   }
 }

@@ -111,8 +111,8 @@ export interface RemoteMap<K extends string = string, V = unknown> {
     options?: WaitOptions,
   ): Promise<Comparison>;
   /**
-   * Follows the changes that come from now on, in order, each once. At most about 256 KiB of them wait; who takes longer than the
-   * group keeps changes (the last 4,096, or 4 MiB) is told by a `reset`.
+   * Follows the changes that come from now on, in order, each once; for a client, from its last answer on, if it had one. At most
+   * about 256 KiB of them wait; who takes longer than members keep changes (the last 4,096, or 4 MiB) is told by a `reset`.
    */
   watch(options?: WatchOptions): AsyncIterableIterator<MapChange<K, V>>;
 }
