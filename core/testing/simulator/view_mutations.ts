@@ -104,7 +104,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "ignore-accepted",
     about: "a proposer ignores what the answers say was accepted before (IGNORE_ACCEPTED)",
     scenarios,
-    seed: 37,
+    seed: 74,
     plant: (machine) => onChanges(machine, (change) => change.highestAccepted = () => undefined),
   },
   {
@@ -119,14 +119,14 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "forget-after-install",
     about: "a member that has installed a view answers for it like a fresh acceptor (FORGET_AFTER_INSTALL)",
     scenarios,
-    seed: 94,
+    seed: 617,
     plant: forgetAfterInstall,
   },
   {
     name: "repropose-new-members",
     about: "an accepted proposal is repeated with other members (REPROPOSE_NEW_MEMBERS)",
     scenarios,
-    seed: 37,
+    seed: 74,
     plant: (machine) =>
       repeatChanged(
         machine,
@@ -137,14 +137,14 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "repropose-new-cut",
     about: "an accepted proposal is repeated with another cut (REPROPOSE_NEW_CUT)",
     scenarios,
-    seed: 33,
+    seed: 11110,
     plant: (machine) => repeatChanged(machine, (accepted, { cut }) => ({ ...accepted, cut })),
   },
   {
     name: "install-early",
     about: "a proposer takes its own proposal for decided (INSTALL_EARLY)",
     scenarios,
-    seed: 10,
+    seed: 74,
     plant: (machine) => onChanges(machine, (change) => change.isDecided = () => true),
   },
   {
@@ -187,7 +187,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "delivery-after-wedge",
     about: "a member that has promised sends no more, but still delivers what arrives (AGREED_AFTER_WEDGE)",
     scenarios,
-    seed: 6,
+    seed: 37,
     plant: (machine) => {
       unwedge(machine);
       const send = machine.send.bind(machine);
@@ -211,7 +211,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "both-halves",
     about: "any half of the members decides, with the senior or without (BOTH_HALVES)",
     scenarios,
-    seed: 13,
+    seed: 14,
     plant: (machine) => {
       onChanges(machine, (change) => {
         change.isQuorum = (ranks) => 2 * ranks.length >= machine.state.view.size;
@@ -289,7 +289,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "answer-what-is-held-back",
     about: "an answer counts messages that are held back for causes that nobody may have",
     scenarios,
-    seed: 793,
+    seed: 245,
     plant: ({ membership, state }) => {
       const wedge = membership.wedge.bind(membership);
       membership.wedge = () => {
