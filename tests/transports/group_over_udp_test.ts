@@ -1,6 +1,6 @@
 /**
- * The whole group over the UDP adapter: real multicast, copies to each peer, and multicast of which a fifth is lost, repeated or
- * reordered besides.
+ * The whole group over the UDP adapter: real multicast, copies to each peer, and multicast of which a fifth is lost,
+ * repeated or reordered besides.
  */
 import { suite } from "uvu";
 import type { Address } from "../../core/base/ids.ts";

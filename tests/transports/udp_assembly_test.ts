@@ -1,4 +1,7 @@
-/** Packets put together from parts: lost, repeated, reordered and forged ones (H48), and the frames on the wire (H33 to H36). */
+/**
+ * Packets put together from parts: lost, repeated, reordered and forged ones (H48), and the frames on the wire (H33 to
+ * H36).
+ */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Random } from "../../core/base/random.ts";

@@ -1,4 +1,6 @@
-/** The UDP adapter: its options (H61), its pace, networks without multicast, and processes that are killed or stopped. */
+/**
+ * The UDP adapter: its options (H61), its pace, networks without multicast, and processes that are killed or stopped.
+ */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { type ChildProcess, spawn } from "node:child_process";

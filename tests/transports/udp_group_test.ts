@@ -1,4 +1,6 @@
-/** A group over UDP multicast: every order when a fifth of the packets is lost, and while somebody attacks its sockets. */
+/**
+ * A group over UDP multicast: every order when a fifth of the packets is lost, and while somebody attacks its sockets.
+ */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Random } from "../../core/base/random.ts";

@@ -1,6 +1,6 @@
 /**
- * The UDP adapter against hostile and foreign traffic: forged greetings (H57), oversize datagrams (H58), foreign traffic on
- * the multicast group (H59), own datagrams that come back (H60), and forgeries in a peer's name.
+ * The UDP adapter against hostile and foreign traffic: forged greetings (H57), oversize datagrams (H58), foreign
+ * traffic on the multicast group (H59), own datagrams that come back (H60), and forgeries in a peer's name.
  */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";

@@ -1,4 +1,7 @@
-/** The handshake of the UDP adapter between two links in virtual time: loss, restarts, and multicast that comes and goes. */
+/**
+ * The handshake of the UDP adapter between two links in virtual time: loss, restarts, and multicast that comes and
+ * goes.
+ */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Random } from "../../core/base/random.ts";

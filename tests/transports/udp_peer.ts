@@ -1,6 +1,6 @@
 /**
- * A real process for the tests of the UDP adapter: `echo LISTEN PEER GROUP` sends every packet back to PEER by multicast; `exit
- * LISTEN PEER GROUP` sends to a peer that is not there, closes, and must then end by itself.
+ * A real process for the tests of the UDP adapter: `echo LISTEN PEER GROUP` sends every packet back to PEER by
+ * multicast; `exit LISTEN PEER GROUP` sends to a peer that is not there, closes, and must then end by itself.
  */
 import process from "node:process";
 import { type Address, udp } from "../../transports/udp/mod.ts";

@@ -2,8 +2,8 @@
  * Packets put together again from their parts.
  *
  * Guarantees: a packet comes out once, and only as it went in (its checksum holds); memory is bounded, whatever is
- * thrown at it. Parts may be lost, repeated and reordered, and forged ones may be among them: a forged part can cost the
- * packets of the sender that it claims to be of, as loss would, and nothing else (H48).
+ * thrown at it. Parts may be lost, repeated and reordered, and forged ones may be among them: a forged part can cost
+ * the packets of the sender that it claims to be of, as loss would, and nothing else (H48).
  */
 import { crc32 } from "node:zlib";
 import type { Counters } from "./counters.ts";

@@ -1,9 +1,10 @@
 /**
- * Who may knock. The address in a greeting may be anybody's, so nothing is believed of a greeting, and nobody is told of
- * it, before its sender has repeated a token that was sent to that address (as in QUIC, RFC 9000 section 8.1).
+ * Who may knock. The address in a greeting may be anybody's, so nothing is believed of a greeting, and nobody is told
+ * of it, before its sender has repeated a token that was sent to that address (as in QUIC, RFC 9000 section 8.1).
  *
- * Fault model: anybody forges any datagram, but reads only what is sent to itself or to the multicast group. Tokens need
- * no memory, and what is spent on unproven greetings is bounded: one answer each, of the same size (H57), at a limited rate.
+ * Fault model: anybody forges any datagram, but reads only what is sent to itself or to the multicast group. Tokens
+ * need no memory, and what is spent on unproven greetings is bounded: one answer each, of the same size (H57), at a
+ * limited rate.
  */
 import { createHmac, randomBytes } from "node:crypto";
 import type { Token } from "./frames.ts";

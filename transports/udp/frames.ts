@@ -6,7 +6,9 @@
  */
 import { packHost, unpackHost } from "./endpoint.ts";
 
-/** Identity of one process life of an adapter: random, 48 bits, so that it is a plain number; 0 means "not known yet". */
+/**
+ * Identity of one process life of an adapter: random, 48 bits, so that it is a plain number; 0 means "not known yet".
+ */
 export type Boot = number;
 /** What proves that a datagram's sender gets what is sent to its address: 48 bits; 0 means "not known yet". */
 export type Token = number;

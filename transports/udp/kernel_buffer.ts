@@ -2,8 +2,8 @@
  * The system's buffer for datagrams received, and the size of the buffer that the runtime reads each one into.
  *
  * Under Node, `setRecvBufferSize` is about the former. Under Deno (2.9) it is about the latter: a fresh buffer of that
- * size for every datagram, and twice that on Linux, while the system's buffer stays as it is. Where Deno has the permission for FFI
- * the system is asked directly.
+ * size for every datagram, and twice that on Linux, while the system's buffer stays as it is. Where Deno has the
+ * permission for FFI the system is asked directly.
  */
 import type { Socket } from "node:dgram";
 
@@ -22,7 +22,9 @@ export interface BufferSizes {
   readonly datagramBytesMax: number;
 }
 
-/** Sets the buffers of a bound socket; what the system refuses is left as it is. Must run before the socket has read. */
+/**
+ * Sets the buffers of a bound socket; what the system refuses is left as it is. Must run before the socket has read.
+ */
 export function setBuffers(socket: Socket, sizes: BufferSizes): void {
   const { receiveBufferBytes, sendBufferBytes, datagramBytesMax } = sizes;
   if (readsByThisSize(socket)) {

@@ -15,7 +15,10 @@ export interface UdpOptions {
   readonly multicast?: string | false;
   /** IPv4 address of the own network interface for multicast. Default: the host of `listen`, or the system's choice. */
   readonly interface?: string;
-  /** How many routers a multicast datagram may pass, plus one: 1 to 255; 0, for this machine only, not under Deno. Default 1. */
+  /**
+   * How many routers a multicast datagram may pass, plus one: 1 to 255; 0, for this machine only, not under Deno.
+   * Default 1.
+   */
   readonly ttl?: number;
   /** Whether members on the same machine hear this one's multicast. Default `true`; else they get copies. */
   readonly loopback?: boolean;
@@ -39,8 +42,8 @@ export interface UdpOptions {
   /** Most bytes of packets that wait to be sent, 64 KiB to 1 GiB; beyond, sends are told `full`. Default 1 MiB. */
   readonly queueBytesMax?: number;
   /**
-   * Buffer that the system is asked to keep for datagrams received, in bytes, 4,096 to 1 GiB. Default 4 MiB. The system may
-   * give less. Under Deno only on Linux, with the permission for FFI.
+   * Buffer that the system is asked to keep for datagrams received, in bytes, 4,096 to 1 GiB. Default 4 MiB. The
+   * system may give less. Under Deno only on Linux, with the permission for FFI.
    */
   readonly receiveBufferBytes?: number;
   /** Likewise for datagrams to be sent. Default 1 MiB. */

@@ -2,13 +2,16 @@
  * The queue of packets that wait to be sent, and the pace at which they leave.
  *
  * UDP has no flow control: what comes faster than a receiver's buffer is emptied is lost in its kernel, without a
- * word. So datagrams leave in bursts that fit into a buffer of ordinary size, and at a bounded rate (a token bucket, RFC 8085
- * section 3.1). When the queue is long, sends are told `full`, and `drain` follows once half of it has left.
+ * word. So datagrams leave in bursts that fit into a buffer of ordinary size, and at a bounded rate (a token bucket,
+ * RFC 8085 section 3.1). When the queue is long, sends are told `full`, and `drain` follows once half of it has left.
  */
 import type { Endpoint } from "./endpoint.ts";
 import { datagramOf, type Letter } from "./letter.ts";
 
-/** What a datagram costs besides its bytes: about what a kernel charges a socket's buffer for one, and a receiver's time. */
+/**
+ * What a datagram costs besides its bytes: about what a kernel charges a socket's buffer for one, and a receiver's
+ * time.
+ */
 const DATAGRAM_COST = 512;
 /** Most datagrams that the system has been given and has not reported as sent. */
 const FLYING_MAX = 256;
@@ -82,7 +85,9 @@ export class Pacer {
     return true;
   }
 
-  /** Resolves when everything has left, or when it is too late; what is left then is dropped. @returns Packets dropped. */
+  /**
+   * Resolves when everything has left, or when it is too late; what is left then is dropped. @returns Packets dropped.
+   */
   async close(deadlineMs: number): Promise<number> {
     const endMs = performance.now() + deadlineMs;
     this.#wantsRoom = false;
