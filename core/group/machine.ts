@@ -305,7 +305,7 @@ export class GroupMachine {
       this.membership.nextDeadline(now),
     );
     if (state.phase === "joining") next = Math.min(next, this.taking.nextDeadline());
-    this.watch.expects(next);
+    this.watch.expects(Math.max(next, now)); // what is overdue is no lateness of the timer
     return next;
   }
 

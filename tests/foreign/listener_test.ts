@@ -16,7 +16,7 @@ import {
   type TransportTraits,
   zeromq,
 } from "@tutti/tutti/zeromq";
-import { deflate } from "../../compression/mod.ts";
+import { deflate } from "@tutti/tutti/compression";
 import { compareNatural } from "../../core/base/ids.ts";
 import { Random } from "../../core/base/random.ts";
 import { freeTcp } from "../transports/free_endpoints.ts";

@@ -192,7 +192,7 @@ test("a greeting is refused, and the reason goes back, when the two are not conf
     ["another group", { group: "other" }, /group is other, not table/],
     ["another order", { order: "causal" }, /order is causal, not fifo/],
     ["another election", { election: "ring" }, /election is ring, not senior/],
-    ["larger messages", { messageBytesMax: 2 ** 21 }, /more than 1048576/],
+    ["larger messages", { messageBytesMax: 2 ** 27 }, /more than 67108864/],
     ["a name in use", { name: "a" as MemberName, address: address("z") }, /name, a, is in use at memory:a/],
     [
       "the name of a third member",
