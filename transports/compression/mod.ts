@@ -22,7 +22,7 @@ export interface DeflateOptions {
  * for networks that are slower than that.
  *
  * @param options From what size on, and how hard.
- * @returns For {@link JoinOptions.compression}.
+ * @returns For the option `compression` of `join`.
  * @throws {TuttiError} `InvalidArgument`
  *
  * @example
