@@ -33,6 +33,7 @@ export class Tail {
   readonly entries: Uint8Array[] = [];
   readonly #state: GroupState;
   readonly #reader = new PacketReader();
+  readonly #writer: PacketWriter;
   readonly #messages: TailMessage[] = [];
   /** Fragments of a message of which more is to come. */
   #fragments: Uint8Array[] = [];
@@ -41,6 +42,7 @@ export class Tail {
 
   constructor(state: GroupState) {
     this.#state = state;
+    this.#writer = new PacketWriter(state.identity, 0);
   }
 
   /** Takes an entry. @returns Whether it makes sense here. */
@@ -107,8 +109,8 @@ export class Tail {
 
   /** One message as a packet of its own, to be read like any other. */
   #packet(sender: Member, message: Uint8Array): Uint8Array {
-    const writer = new PacketWriter({ ...this.#state.identity, incarnation: sender.incarnation }, 0);
-    writer.copy(message);
-    return writer.take().slice();
+    this.#writer.identify({ ...this.#state.identity, incarnation: sender.incarnation });
+    this.#writer.copy(message);
+    return this.#writer.take();
   }
 }
