@@ -115,7 +115,7 @@ export interface Installation {
 export interface Stay {
   readonly membership: Membership;
   readonly view: number;
-  /** It came back to a view that it had been in before a crash. */
+  /** It came back to a view that it may have been in before a crash. */
   readonly resumed: boolean;
   /** First deliveries in it, replays left out. */
   readonly deliveries: Delivery[];

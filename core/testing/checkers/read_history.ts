@@ -230,7 +230,8 @@ class GroupReader {
       node.stay.next = v;
       node.stay.nextIndex = index;
     }
-    const resumed = v <= (membership.lastView ?? -Infinity);
+    // Who was killed may have been in the view, and not have told so.
+    const resumed = since === "crash" || v <= (membership.lastView ?? -Infinity);
     node.stay = { membership, view: v, resumed, deliveries: [], next: undefined, nextIndex: -1 };
     this.history.stays.push(node.stay);
     membership.untouched = false;

@@ -51,6 +51,8 @@ export interface ClusterOptions {
   readonly diskMs?: (index: number) => number | undefined;
   /** How fast each node's clock runs. Default 1. */
   readonly clockRate?: (index: number) => number;
+  /** How long after an event a node's turn may come, in virtual milliseconds: a busy event loop. Default 0, at once. */
+  readonly turnMs?: number;
   /** Number of a life's incarnation. Default: rising. */
   readonly incarnation?: (index: number, life: number) => number;
   /** Whether a packet that a node sends is lost. Called for each packet, before anything else happens to it. */
@@ -101,6 +103,8 @@ export class Cluster {
     this.random = new Random(options.seed);
     this.#order = options.order ?? "fifo";
     const scheduler = this.#scheduler;
+    const { turnMs = 0 } = options;
+    const turns = new Random(options.seed * 2 + 0x60001);
     this.network = new MemoryNetwork({
       scheduler,
       seed: this.random.uint32(),
@@ -117,7 +121,10 @@ export class Cluster {
     const host = {
       now: () => scheduler.now(),
       at: (time: number, callback: () => void) => scheduler.at(time, callback),
-      defer: (callback: () => void) => void this.#deferred.push(callback),
+      defer: (callback: () => void) => {
+        if (turnMs === 0) this.#deferred.push(callback);
+        else scheduler.at(scheduler.now() + turns.between(0, turnMs), callback);
+      },
       transport: (address: string) => this.network.transport(address),
       drops: options.drops ?? (() => false),
       pauseNetwork: (address: string) => this.network.pause(address),

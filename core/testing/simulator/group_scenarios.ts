@@ -34,12 +34,13 @@ function runWith(total: Total | undefined, seed: number, mutation: Mutation | un
   const settled = cluster.guard(() => run.run()) ?? false;
   const { trace } = cluster;
   // A group that is gone for good may be founded anew by those that are left: what comes then is another group. A durable one
-  // is never gone: whoever comes back says again in which view it is, be it the first.
+  // is not: whoever comes back says again in which view it is, be it the first. But who leaves last takes it along.
   const mayEnd = plan.level !== "durable";
   const foundings = trace.flatMap((line, index) =>
     mayEnd && line.e === "view" && line.v === 1 ? [index] : []
   );
-  const lost = foundings.length > 1 || (mayEnd && !settled && run.isLost());
+  const lost = foundings.length > 1 ||
+    (!settled && (mayEnd ? run.isLost() : cluster.nodes.some(({ up }) => !up)));
   // Of a group that has lost its quorum nobody can ask that it goes on; what it did must be right all the same.
   const properties = propertiesOf(plan);
   const safety = properties.filter((property) => !AT_THE_END.includes(property));

@@ -322,7 +322,9 @@ export class SimulatedNode {
       at: (time, callback) => this.#at(time / rate + 1e-6, callback, life),
       defer: (callback) =>
         this.#host.defer(() => {
-          if (this.up && this.life === life) callback();
+          if (!this.up || this.life !== life) return;
+          if (this.paused) this.#missed.push(callback);
+          else callback();
         }),
     };
   }

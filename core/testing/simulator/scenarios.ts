@@ -3,6 +3,8 @@ import { runReliable } from "./reliable.ts";
 import { runDurable, runMap, runTotal, runViews } from "./group_scenarios.ts";
 import { MULTICAST_MUTATIONS, type Mutation } from "./mutations.ts";
 import type { Scenario } from "./scenario.ts";
+import { DURABLE_MUTATIONS } from "./durable_mutations.ts";
+import { TOTAL_MUTATIONS } from "./total_mutations.ts";
 import { VIEW_MUTATIONS } from "./view_mutations.ts";
 
 /** All scenarios. */
@@ -40,4 +42,9 @@ export const SCENARIOS: readonly Scenario[] = [
 ];
 
 /** All bugs to plant. */
-export const MUTATIONS: readonly Mutation[] = [...MULTICAST_MUTATIONS, ...VIEW_MUTATIONS];
+export const MUTATIONS: readonly Mutation[] = [
+  ...MULTICAST_MUTATIONS,
+  ...VIEW_MUTATIONS,
+  ...TOTAL_MUTATIONS,
+  ...DURABLE_MUTATIONS,
+];

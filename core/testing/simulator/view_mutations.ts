@@ -27,7 +27,7 @@ function onChanges(
 }
 
 /** Makes a machine do in a wedge what it must not do any more. */
-function unwedge(machine: GroupMachine): void {
+export function unwedge(machine: GroupMachine): void {
   const { state, membership } = machine;
   Object.defineProperty(state, "active", { get: () => state.phase === "member" });
   const wedge = membership.wedge.bind(membership);

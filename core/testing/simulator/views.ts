@@ -69,6 +69,8 @@ export class ViewsRun {
   readonly #traps: Random;
   readonly #phase: { calm: boolean } = { calm: false };
   readonly #map: MapLoad | undefined;
+  /** How much longer messages are, so that journals are cut. */
+  readonly #messageScale: number;
   /** Whether a group was ever founded. */
   #exists = false;
   /** A node that is killed at its next message of a view change or repair. */
@@ -104,6 +106,11 @@ export class ViewsRun {
     const rates = Array.from({ length: size }, () => random.between(0.9, 1.1));
     const disks = random.pick([0, 0, 1, 20]);
     const mild = large || random.chance(0.3);
+    const logBytesMax = levels.chance(0.5) ? { logBytesMax: 65_536 } : {};
+    // What comes last changes least of what seeds meant before.
+    const busy = total !== undefined && levels.chance(0.3);
+    const turnMs = busy ? levels.between(0.1, 5) : 0;
+    this.#messageScale = total?.durable === true && levels.chance(0.3) ? 20 : 1;
     let viewCount = 0;
     this.cluster = new Cluster({
       size,
@@ -114,7 +121,7 @@ export class ViewsRun {
       level: this.plan.level,
       election: this.plan.election,
       limits: {
-        ...(levels.chance(0.5) ? { logBytesMax: 65_536 } : {}),
+        ...logBytesMax,
         windowMessages: random.pick([4, 16, 64, 16_384]),
         windowBytes: random.pick([64 * 1024, 8 * 1024 * 1024]),
         bundleBytes: random.pick([1200, 65_536]),
@@ -122,6 +129,7 @@ export class ViewsRun {
       timing: { slowMs: random.pick([3000, 10_000]), confirmMs: random.pick([4000, 10_000]) },
       diskMs: () => this.plan.disks ? disks : undefined,
       clockRate: (index) => rates[index],
+      turnMs,
       faults: {
         delayMs: [0, random.between(0.1, mild ? 5 : 30)],
         lossRate: mild ? 0 : random.between(0, 0.3),
@@ -216,7 +224,11 @@ export class ViewsRun {
           ? this.#random.int(0, 5) * plan.faultMs / 5
           : this.#random.between(0, plan.faultMs);
         const bytes = this.#random.int(0, this.#random.pick([20, 200, 2000]));
-        cluster.at(time, () => node.send({ filler: "x".repeat(bytes) }));
+        cluster.at(time, () => {
+          // A founder whose journal was cut while it was alone looks like one that has forgotten everything.
+          const scale = (node.view?.number ?? 1) > 1 ? this.#messageScale : 1;
+          node.send({ filler: "x".repeat(scale * bytes) });
+        });
       }
     }
   }

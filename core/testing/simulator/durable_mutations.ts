@@ -1,0 +1,152 @@
+/**
+ * Planted bugs in what a member keeps on disk, and in how it comes back with it. Capitals: the name of the same mistake in the
+ * checked model.
+ */
+import type { GroupMachine } from "../../group/machine.ts";
+import type { Journal } from "../../group/journal.ts";
+import type { Stored } from "../../group/stored.ts";
+import { ENTRY_FIXED_BYTES, EntryKind } from "../../group/transfer.ts";
+import type { Mutation } from "./mutations.ts";
+import type { PlantBug } from "./node.ts";
+
+/** Plants a bug in members of a durable group. */
+function inDurable(change: (machine: GroupMachine) => void): PlantBug {
+  return (machine) => {
+    if (machine.state.config.order === "total" && machine.state.config.level === "durable") change(machine);
+  };
+}
+
+/** Changes every journal of a machine. */
+function onJournals(machine: GroupMachine, change: (journal: Journal) => void): void {
+  let present = machine.journal;
+  if (present !== undefined) change(present);
+  Object.defineProperty(machine, "journal", {
+    get: () => present,
+    set: (next: Journal | undefined) => {
+      present = next;
+      if (next !== undefined) change(next);
+    },
+  });
+}
+
+/** Changes what a machine comes back with. */
+function onReturn(machine: GroupMachine, change: (stored: Stored) => Stored): void {
+  const recover = machine.recover.bind(machine);
+  machine.recover = (stored, now) => recover(change(stored), now);
+}
+
+/** The entries of a piece of journal that are kept. */
+function keep(bytes: Uint8Array, isKept: (kind: number, rank: number) => boolean): Uint8Array {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const kept: number[] = [];
+  for (let start = 0; start < bytes.length;) {
+    const end = start + ENTRY_FIXED_BYTES + view.getUint32(start + 4);
+    if (isKept(view.getUint8(start), view.getUint16(start + 2))) {
+      for (let index = start; index < end; index++) kept.push(bytes[index]);
+    }
+    start = end;
+  }
+  return Uint8Array.from(kept);
+}
+
+/** Whether a piece of journal has an entry of a kind. */
+function has(bytes: Uint8Array, kind: number): boolean {
+  return keep(bytes, (other) => other === kind).length > 0;
+}
+
+const noPackets = (kind: number): boolean => kind !== EntryKind.packet;
+
+const scenarios: readonly string[] = ["durable"];
+
+/** Planted bugs in durability. */
+export const DURABLE_MUTATIONS: readonly Mutation[] = [
+  {
+    name: "damage-taken-as-nothing",
+    about: "a store that cannot be read is taken for an empty one (W15)",
+    scenarios,
+    seed: 1,
+    plant: inDurable((machine) => machine.recover = () => {}),
+  },
+  {
+    name: "last-write-lost",
+    about: "a log that breaks off in the last thing that was written is taken as it is (W15)",
+    scenarios,
+    seed: 2,
+    plant: inDurable((machine) =>
+      onReturn(machine, (stored) => {
+        const last = stored.log.at(-1);
+        if (last === undefined || has(last.bytes, EntryKind.install)) return stored;
+        return { ...stored, log: stored.log.slice(0, -1) };
+      })
+    ),
+  },
+  {
+    name: "packets-forgotten",
+    about:
+      "a member comes back with what it promised, and without what it had received (RESTART_FORGETS_ACKS)",
+    scenarios,
+    seed: 2,
+    plant: inDurable((machine) =>
+      onReturn(machine, (stored) => {
+        const index = stored.log.findLastIndex(({ bytes }) => has(bytes, EntryKind.install));
+        return {
+          ...stored,
+          log: stored.log.map((batch, place) =>
+            place > index ? { ...batch, bytes: keep(batch.bytes, noPackets) } : batch
+          ),
+        };
+      })
+    ),
+  },
+  {
+    name: "view-not-logged",
+    about: "the journal does not say that a view was installed",
+    scenarios,
+    seed: 1,
+    plant: inDurable((machine) => onJournals(machine, (journal) => journal.install = () => journal.note())),
+  },
+  {
+    name: "cut-not-logged",
+    about: "the journal says that a view was installed, and lacks the rest of the cut before it",
+    scenarios,
+    seed: 5,
+    plant: inDurable((machine) =>
+      onJournals(machine, (journal) => {
+        const [note, install] = [journal.note.bind(journal), journal.install.bind(journal)];
+        journal.install = (proposal) => {
+          journal.note = () => {};
+          install(proposal);
+          journal.note = note;
+        };
+      })
+    ),
+  },
+  {
+    name: "own-not-logged",
+    about: "the journal has what was received, and not what was sent",
+    scenarios,
+    seed: 2,
+    plant: inDurable((machine) =>
+      onJournals(machine, (journal) => {
+        const note = journal.note.bind(journal);
+        journal.note = () => {
+          machine.state.loopback.logged = machine.state.loopback.received;
+          note();
+        };
+      })
+    ),
+  },
+  {
+    name: "replay-not-marked",
+    about: "what is delivered once more after a return is not marked (W25)",
+    scenarios,
+    seed: 2,
+    plant: inDurable((machine) => {
+      const recover = machine.recover.bind(machine);
+      machine.recover = (stored, now) => {
+        recover(stored, now);
+        for (const output of machine.state.outputs) if (output.type === "message") output.replayed = false;
+      };
+    }),
+  },
+];
