@@ -2,9 +2,6 @@
 import type { GroupMachine } from "../../group/machine.ts";
 import type { Proposal } from "../../membership/proposal.ts";
 import type { ViewChange } from "../../membership/view_change.ts";
-import { Kind } from "../../wire/message.ts";
-import { PacketReader } from "../../wire/packet_reader.ts";
-import { readChange, writeChange } from "../../group/change_messages.ts";
 import type { Mutation } from "./mutations.ts";
 
 /** Changes every view change of a machine; is told of the one before as well. */
@@ -53,49 +50,6 @@ function repeatChanged(
   });
 }
 
-/** After it has installed a view, a member still answers for it as if it had promised and accepted nothing. */
-function forgetAfterInstall(machine: GroupMachine): void {
-  const receive = machine.receive.bind(machine);
-  const reader = new PacketReader();
-  machine.receive = (bytes, now) => {
-    const { archive } = machine.membership;
-    const roster = archive?.roster;
-    if (
-      archive !== undefined && roster?.self !== undefined && reader.open(bytes) === "" &&
-      reader.viewNumber === roster.number
-    ) {
-      const peer = roster.peers[reader.rank];
-      if (
-        reader.next() && (reader.kind === Kind.prepare || reader.kind === Kind.accept) &&
-        peer.incarnation === reader.incarnation
-      ) {
-        const message = readChange(reader, roster.number, roster.view.lineage, roster.size);
-        const { state } = machine;
-        state.unicast.identify(archive.identity);
-        const answer = { holds: roster.peers.map(() => 0), voterOnly: false, accepted: undefined };
-        if (message?.kind === "prepare") {
-          state.send(
-            peer.address,
-            writeChange(
-              state.unicast,
-              { kind: "promise", ballot: message.ballot, answer },
-              roster.number + 1,
-            ),
-          );
-        } else if (message?.kind === "accept") {
-          state.send(
-            peer.address,
-            writeChange(state.unicast, { kind: "accepted", ballot: message.ballot }, roster.number + 1),
-          );
-        }
-        state.unicast.identify(state.identity);
-        return;
-      }
-    }
-    receive(bytes, now);
-  };
-}
-
 const scenarios: readonly string[] = ["views"];
 
 /** Planted bugs in membership. */
@@ -106,21 +60,6 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     scenarios,
     seed: 74,
     plant: (machine) => onChanges(machine, (change) => change.highestAccepted = () => undefined),
-  },
-  {
-    name: "accept-old-ballot",
-    about: "the ballot is checked when ACCEPT arrives, not again once the cut is held (ACCEPT_OLD_BALLOT)",
-    scenarios,
-    seed: 2830,
-    plant: (machine) =>
-      onChanges(machine, (change) => change.mayAccept = () => change.state.decided === undefined),
-  },
-  {
-    name: "forget-after-install",
-    about: "a member that has installed a view answers for it like a fresh acceptor (FORGET_AFTER_INSTALL)",
-    scenarios,
-    seed: 617,
-    plant: forgetAfterInstall,
   },
   {
     name: "repropose-new-members",
