@@ -4,7 +4,10 @@ import type { ElectionName } from "../election/mod.ts";
 import type { Departure, Member, View } from "../membership/view.ts";
 import type { Departed } from "./roster.ts";
 
-/** Names one message for good: no two messages of a group ever have the same, not even after a restart (W16). */
+/**
+ * Names one message for good: no two messages that ever leave a process have the same, not even after a restart (W16). What a durable
+ * member was given and had not written to its disk when it was killed never left: its id is given again.
+ */
 export function messageId(sender: string, incarnation: number, sequence: number): string {
   return `${sender}@${incarnation}_${sequence}`;
 }

@@ -393,11 +393,13 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   }
 
   #persist(write: StoreWrite, done: (error?: unknown) => void): void {
+    const stored = this.#sender.storing();
+    const written = (): void => (stored(), done());
     try {
       const result = this.#store?.write(write);
       if (typeof result?.then === "function") {
-        Promise.resolve(result).then(() => done(), (error) => done(error ?? "unknown"));
-      } else done();
+        Promise.resolve(result).then(written, (error) => done(error ?? "unknown"));
+      } else written();
     } catch (error) {
       done(error ?? "unknown");
     }

@@ -80,7 +80,10 @@ export class Receipt {
     this.#signal = signal;
   }
 
-  /** Names the message for good, for example `P1@1790000000000000_17`. */
+  /**
+   * Names the message for good, for example `P1@1790000000000000_17`. At the level `durable` keep it for longer than this process
+   * lives only once `placed` is fulfilled: what was not on disk when the process was killed was never sent, and its id is given again.
+   */
   get id(): string {
     return messageId(this.#source.name, this.incarnation, this.sequence);
   }
