@@ -1,6 +1,9 @@
 /**
  * Drafting: what a member proposes as the next view when no proposal was accepted before. Who answered and keeps up stays, in
  * the present order; newcomers come behind, in the natural order of names; the cut is the most that any answer holds.
+ *
+ * What a newcomer of a durable group holds is on its disk only once it is a member. So a view of such a group has at most as many
+ * newcomers as members that stay: if all crash at once and the newcomers come back without anything, the others are a quorum.
  */
 import { compareNatural } from "../base/ids.ts";
 import { nextLeader } from "../election/mod.ts";
@@ -12,13 +15,14 @@ import type { Roster } from "./roster.ts";
 /**
  * Drafts the view after the present one.
  *
+ * @param config Who leads, and what is certain of messages.
  * @param answers What members have promised, by rank; `undefined` for those that have not.
  * @param verdicts Why each member should go, by rank; `undefined` for those that should not.
  * @param newcomers Those that have caught up.
  */
 export function draftProposal(
   view: Roster,
-  election: GroupConfig["election"],
+  { election, level }: Pick<GroupConfig, "election" | "level">,
   answers: readonly (Answer | undefined)[],
   verdicts: readonly (Departure | undefined)[],
   newcomers: readonly Member[],
@@ -46,11 +50,12 @@ export function draftProposal(
       all.findIndex((other) => other.address === address || other.name === name) === index
     )
     .sort((a, b) => compareNatural(a.name, b.name));
-  if (kept.length + joining.length === 0) { // all want to leave: somebody is last
+  const durable = level === "durable";
+  if (kept.length === 0 && (durable || joining.length === 0)) { // all want to leave: somebody is last
     kept.push(view.peers[view.rank].member);
     departed.splice(departed.findIndex(({ rank }) => rank === view.rank), 1);
   }
-  const members = [...kept, ...joining];
+  const members = [...kept, ...joining.slice(0, durable ? kept.length : undefined)];
   const ids = idsOf(members);
   const previous = members.findIndex((member) => isSameMember(member, view.leader.member));
   const proposer = members.findIndex((member) => isSameMember(member, view.peers[view.rank].member));

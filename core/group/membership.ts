@@ -351,7 +351,7 @@ export class Membership implements ChangePort {
     }
     const asked = this.change?.state.proposal?.members ?? [];
     const newcomers = confirmedOf(this.#host.candidates(), asked, joiners);
-    return draftProposal(view, config.election, answers, verdicts, newcomers);
+    return draftProposal(view, config, answers, verdicts, newcomers);
   }
 
   /** @inheritdoc */

@@ -86,6 +86,31 @@ test("one of three that comes back alone waits, and changes nothing", () => {
   assert.is(typeof c.send(), "string");
 });
 
+test("joiners that crash before they have anything on disk do not stop those that come back", () => {
+  const group = new Cluster({
+    size: 5,
+    founders: 2,
+    seed: 7,
+    order: "total",
+    level: "durable",
+    diskMs: (index) => index < 2 ? 3 : 1_000_000,
+  });
+  const [a, b, ...joiners] = group.nodes;
+  a.start();
+  b.start();
+  group.run(5000);
+  assert.is(a.view?.members.length, 2);
+  for (const node of joiners) node.start();
+  for (let count = 0; count < 10_000 && a.view?.members.length === 2; count++) group.run(1);
+  assert.ok((a.view?.members.length ?? 0) > 2, "some are let in");
+  group.run(20); // on the disks of both
+  for (const node of group.nodes) node.crash();
+  restart([a, b]);
+  group.run(20_000);
+  assert.equal(a.view?.members.map(({ name }) => name).sort(), [a.name, b.name].sort());
+  assert.is(typeof a.send(), "string");
+});
+
 /** A view of three that one of them has missed, while the others crash and only one of them comes back. */
 function missedByOne(logBytesMax: number, downMs: number): Cluster {
   let hidden = false;
