@@ -407,12 +407,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
 
   /** An own message was delivered in its place: the receipt is told. */
   #lookAtMessage(message: Message): void {
-    const { incarnation } = this.#machine.state;
-    if (!message.own || message.position === 0 || message.replayed || message.incarnation !== incarnation) {
-      return;
-    }
-    const { position, sequence } = message;
-    this.#sender.placed(sequence, position, this.#deliveredView);
+    if (!message.own || message.position === 0 || message.replayed) return;
+    if (!this.#sender.placed(message, this.#deliveredView)) return;
     this.#trace?.({ n: this.name, e: "acked", m: message.id });
   }
 

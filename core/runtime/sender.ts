@@ -6,7 +6,7 @@
 import { copyBytes } from "../base/bytes.ts";
 import { TuttiError } from "../base/errors.ts";
 import type { Incarnation } from "../base/ids.ts";
-import { messageId } from "../group/events.ts";
+import { type Message, messageId } from "../group/events.ts";
 import type { GroupMachine } from "../group/machine.ts";
 import { DataFlag } from "../wire/message.ts";
 import { type EncodedValue, encodeValue } from "../wire/value.ts";
@@ -30,6 +30,12 @@ interface WaitingSend {
   readonly accept: (receipt: Receipt) => void;
 }
 
+interface WaitingForPlace {
+  readonly incarnation: Incarnation;
+  readonly sequence: number;
+  readonly accept: (place: Place) => void;
+}
+
 /** What a sender works with. */
 export interface SenderContext {
   readonly machine: GroupMachine;
@@ -49,9 +55,11 @@ export class Sender {
   #sendBytes = 0;
   readonly #rooms = new Waits<{ readonly accept: () => void }>();
   readonly #confirmations = new Waits<{ readonly sequence: number; readonly accept: () => void }>();
-  readonly #placements = new Waits<{ readonly sequence: number; readonly accept: (place: Place) => void }>();
+  readonly #placements = new Waits<WaitingForPlace>();
   /** Where own messages stand in the total order, if there is one. */
   readonly #places: Places | undefined;
+  /** The life whose messages are delivered at present: the machine may be in the next one already. */
+  #life: Incarnation;
   /** Lives that are over, and their last message that is known to be delivered by all. */
   readonly #past = new Map<Incarnation, { readonly last: number; readonly known: boolean }>();
   #stableSettled = 0;
@@ -66,6 +74,7 @@ export class Sender {
 
   constructor(context: SenderContext) {
     this.#context = context;
+    this.#life = context.machine.state.incarnation;
     const { order, level, limits } = context.machine.state.config;
     this.#places = order === "total" ? new Places(level, limits.windowMessages) : undefined;
     this.#receipts = {
@@ -149,15 +158,16 @@ export class Sender {
     deadlineAt: number,
     signal: AbortSignal | undefined,
   ): Promise<Place> {
-    const { config, incarnation: present } = this.#context.machine.state;
+    const { config } = this.#context.machine.state;
     const places = this.#places;
     if (places === undefined) {
       const text = `Cannot tell the place of message ${sequence}: the order is ${config.order}, not total`;
       return Promise.reject(new TuttiError("InvalidArgument", text));
     }
-    const place = incarnation === present ? places.get(sequence) : undefined;
+    const present = incarnation === this.#life;
+    const place = present ? places.get(sequence) : undefined;
     if (place !== undefined) return Promise.resolve(place);
-    if (incarnation !== present || sequence <= places.through) {
+    if (incarnation < this.#life || (present && sequence <= places.through)) {
       return Promise.reject(this.#unplaced(incarnation, sequence));
     }
     if (this.#ended !== undefined) return Promise.reject(this.#ended);
@@ -167,15 +177,21 @@ export class Sender {
         `Cannot tell the place of message ${sequence} in time: it has not been delivered; its fate is unknown`,
       );
     return new Promise((resolve, reject) => {
-      const wait = { sequence, accept: resolve };
+      const wait = { incarnation, sequence, accept: resolve };
       this.#placements.add(wait, reject, this.#patience("wait for delivery", deadlineAt, signal, late));
       this.#context.driver.wake();
     });
   }
 
-  /** An own message of the present life was delivered here, in its place. */
-  placed(sequence: number, position: number, view: number): void {
+  /**
+   * An own message was delivered here, in its place.
+   *
+   * @returns Whether it is of the present life: what came with a state transfer may be of former ones.
+   */
+  placed({ incarnation, sequence, position }: Message, view: number): boolean {
+    if (incarnation !== this.#life) return false;
     this.#places?.set(sequence, position, view);
+    return true;
   }
 
   /** After every delivery: whoever waits for a place may have it now. */
@@ -183,7 +199,7 @@ export class Sender {
     const places = this.#places;
     if (places === undefined || this.#placements.size === 0) return;
     this.#placements.settle(
-      (wait) => wait.sequence <= places.through,
+      (wait) => wait.incarnation === this.#life && wait.sequence <= places.through,
       (wait) => wait.accept(places.get(wait.sequence) as Place),
     );
   }
@@ -201,9 +217,14 @@ export class Sender {
     this.#confirmations.settle((wait) => wait.sequence <= last, (wait) => wait.accept());
     this.#confirmations.rejectAll(excluded(through !== undefined));
     const unplaced = through === undefined ? excluded(false) : new TuttiError("Excluded", UNPLACED);
-    this.#placements.rejectAll(unplaced, (wait) => through !== undefined && wait.sequence <= through);
-    this.#placements.rejectAll(excluded(through !== undefined));
+    const isOver = (wait: WaitingForPlace): boolean => wait.incarnation <= incarnation;
+    this.#placements.rejectAll(
+      unplaced,
+      (wait) => isOver(wait) && through !== undefined && wait.sequence <= through,
+    );
+    this.#placements.rejectAll(excluded(through !== undefined), isOver);
     this.#places?.clear();
+    this.#life = this.#context.machine.state.incarnation;
     this.#stableSettled = 0;
     this.#refusedAt = -1;
     this.#traced = [];
@@ -328,6 +349,7 @@ export class Sender {
     if (past !== undefined) {
       return past.last < sequence ? excluded(past.known) : new TuttiError("Excluded", UNPLACED);
     }
+    if (incarnation !== this.#life) return excluded(false);
     const text =
       `Cannot tell the place of message ${sequence}: it was delivered ${this.#places?.size} messages ago, or more`;
     return new TuttiError("InvalidArgument", text);
