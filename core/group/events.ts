@@ -218,6 +218,8 @@ export interface RestorePoint {
   readonly snapshot: Uint8Array | undefined;
   /** Whether it comes from the own disk. */
   readonly own: boolean;
+  /** Position in the total order that the snapshot covers; 0 where there is none. */
+  readonly position: number;
 }
 
 /** What a machine puts out in the order of delivery, but for messages. */

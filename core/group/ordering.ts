@@ -42,6 +42,14 @@ export class Ordering {
     return this.#total.placed > this.#total.position || this.#total.queues.some((queue) => queue.size > 0);
   }
 
+  /**
+   * As a leader that is sure to lead: nobody has delivered anything behind this position, and nobody will before it gives further
+   * ones; `undefined` if that is not for a leader to say.
+   */
+  get readIndex(): number | undefined {
+    return this.#sequencer?.leaderHolds;
+  }
+
   /** A view was entered. */
   entered(): void {
     this.#placedTold = this.#total.placed;

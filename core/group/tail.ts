@@ -29,6 +29,8 @@ export class Tail {
   bases: number[] = [];
   /** Position in the total order that it covers. */
   position = 0;
+  /** Position that was covered before the first message of it. */
+  #start = 0;
   /** The entries as they came, where they are to be stored. */
   readonly entries: Uint8Array[] = [];
   readonly #state: GroupState;
@@ -73,7 +75,7 @@ export class Tail {
   deliver(delivery: Delivery, snapshot: Uint8Array | undefined, own: boolean): void {
     const state = this.#state;
     state.restoring = true;
-    state.tell({ type: "restore", snapshot, own });
+    state.tell({ type: "restore", snapshot, own, position: this.#start });
     // What this process sends from now on is later than all that is in its state.
     if (this.#lamport <= state.clock.time + LAMPORT_JUMP_MAX) state.clock.observe(this.#lamport);
     const reader = this.#reader;
@@ -100,6 +102,7 @@ export class Tail {
   #takeView(body: Uint8Array): boolean {
     const entry = readViewEntry(body);
     if (entry === undefined) return false;
+    if (this.view === undefined) this.#start = entry.position;
     this.view = entry.view;
     this.bases = [...entry.bases];
     this.#lamport = entry.lamport;

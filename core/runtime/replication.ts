@@ -17,7 +17,7 @@ import { Breath } from "./breath.ts";
 import { Captures } from "./captures.ts";
 import type { Driver } from "./driver.ts";
 import { type Environment, randomNumber } from "./environment.ts";
-import { Executor } from "./executor.ts";
+import { type CallerPatience, Executor } from "./executor.ts";
 import { FrontDesk } from "./front_desk.ts";
 import { deadlineMs, DEFAULT_DEADLINE_MS, type StateHandler, type WaitOptions } from "./options.ts";
 import { type Attachment, type Caller, valueOrError } from "./replica.ts";
@@ -61,6 +61,13 @@ interface Held {
   readonly stream: ReceiveStream | undefined;
 }
 
+/** A read at the leader, which waits until what it must see is applied. */
+interface LeaseRead {
+  readonly position: number;
+  /** Called with whether it may go on: not if the view has changed meanwhile. */
+  readonly accept: (sees: boolean) => void;
+}
+
 /** The objects of a member. */
 export class Replication implements Caller {
   readonly #context: ReplicationContext;
@@ -72,6 +79,10 @@ export class Replication implements Caller {
   readonly #news = new Waits<
     { readonly name: string; readonly changes: number; readonly accept: () => void }
   >();
+  readonly #reads = new Waits<LeaseRead>();
+  /** The view that the objects have reached, and the position: everything up to it is applied, unless something is held. */
+  #view = 0;
+  #position = 0;
   /** What came while a state is being restored; `undefined` while none is. */
   #held: Held[] | undefined = undefined;
   #restored: Promise<void> = Promise.resolve();
@@ -127,7 +138,8 @@ export class Replication implements Caller {
 
   /** Waits until everything that was confirmed to anybody before this call is applied here. */
   async barrier(options: WaitOptions): Promise<void> {
-    await this.#executor.barrier(this.#patience("read", options));
+    const patience = this.#patience("read", options);
+    if (!await this.#readAsLeader(patience)) await this.#executor.barrier(patience);
   }
 
   /** Takes what is for the objects. @returns What of it is for the application, and its streams. */
@@ -140,6 +152,7 @@ export class Replication implements Caller {
     for (let index = 0; index < outputs.length; index++) {
       const output = outputs[index];
       const stream = streams[index];
+      this.#note(output);
       const isCommand = output.type === "message" && output.value instanceof Command;
       if (output.type === "message" && !isCommand && stream !== undefined) this.#takenOf(stream).pending++;
       if (isCommand || output.type !== "message") this.#take(output, stream);
@@ -194,6 +207,7 @@ export class Replication implements Caller {
     this.#stopped = true;
     this.#desk.stop();
     this.#executor.stop(error);
+    this.#reads.rejectAll(error);
     this.#news.rejectAll(error);
     this.#captures.stop(error);
   }
@@ -208,6 +222,43 @@ export class Replication implements Caller {
       position: this.#set.position,
       commandsPending: this.#executor.pending,
     };
+  }
+
+  /**
+   * Waits until everything that was confirmed to anybody before this call is applied here, without a message: if this member leads and
+   * is sure of it. Then nobody else gives positions now, and what was confirmed is among those that it has given (see decision 34).
+   *
+   * @returns Whether it is so; if not, a barrier tells.
+   */
+  async #readAsLeader(patience: CallerPatience): Promise<boolean> {
+    const { machine, environment } = this.#context;
+    const position = machine.ordering?.readIndex;
+    if (position === undefined) return false;
+    if (patience.signal?.aborted || this.#held !== undefined || this.#view !== machine.viewNumber) {
+      return false;
+    }
+    if (machine.watch.sureUntil() <= environment.now()) return false;
+    if (this.#position >= position) return true;
+    const late = (): TuttiError =>
+      new TuttiError(
+        "DeadlineExceeded",
+        "Cannot read in time: what was sent before was not delivered here yet",
+        {
+          retryable: true,
+        },
+      );
+    return await new Promise((accept, reject) => {
+      this.#reads.add({ position, accept }, reject, { ...patience, late });
+    });
+  }
+
+  /** Notes how far the objects will be. */
+  #note(output: GroupOutput): void {
+    if (output.type === "message" || output.type === "restore") this.#position = output.position;
+    if (output.type !== "view" && output.type !== "evicted") return;
+    this.#view = output.type === "view" ? output.view.number : 0;
+    if (this.#view === 1) this.#position = 0; // a new group
+    this.#reads.settle(() => true, ({ accept }) => accept(false));
   }
 
   /** Takes what is next in the order of delivery, or puts it behind what waits. */
@@ -288,6 +339,9 @@ export class Replication implements Caller {
       ({ name, changes }) => this.#set.changes(name) !== changes,
       ({ accept }) => accept(),
     );
+    if (this.#held === undefined) {
+      this.#reads.settle(({ position }) => position <= this.#position, ({ accept }) => accept(true));
+    }
     this.#desk.front.changed();
   }
 

@@ -74,6 +74,23 @@ for (const engine of ["sequencer", "lamport"] as const) {
   });
 }
 
+test("a leader reads without a message, and what others have just done", async () => {
+  const { all, groups } = await replicated(NAMES);
+  const leader = groups.findIndex((group) => group.view?.members[group.view.leader].name === group.name);
+  await until("the leader is sure", () => groups[leader].leadership() !== undefined);
+  const [other] = all.filter((_, index) => index !== leader);
+  await other.hits.add(5);
+  const sent = (): number => groups[leader].stats().messagesSent;
+  const before = sent();
+  assert.is(await all[leader].hits.get(), 5);
+  assert.is(sent(), before);
+  const adds = Array.from({ length: 100 }, () => other.hits.add());
+  for (const add of adds) {
+    const sum = await add;
+    assert.ok(await all[leader].hits.get() >= sum, "a read is older than what was confirmed before");
+  }
+});
+
 test("many commands from everywhere at once take effect once each, more than a window of them", async () => {
   const { all, groups } = await replicated(NAMES, { limits: { windowMessages: 64 } });
   const sums = await Promise.all(all.flatMap(({ hits }) => Array.from({ length: 500 }, () => hits.add())));

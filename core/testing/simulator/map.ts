@@ -46,6 +46,8 @@ export class MapLoad {
   readonly #random: Random;
   readonly #replicas = new Map<string, ReplicaSet>();
   readonly #lines: HistoryLine[] = [];
+  /** Position of the last message that each node has applied, where that is known. */
+  readonly #positions = new Map<string, number>();
   readonly #clients: MapClient[] = [];
   #cluster: Cluster | undefined = undefined;
 
@@ -56,12 +58,12 @@ export class MapLoad {
   /** The application of every node. */
   application(): SimulatedApplication {
     return {
-      started: (node) => void this.#replicas.set(node.name, newReplicas()),
+      started: (node) => this.#begin(node, newReplicas()),
       message: (node, message) => this.#deliver(node, message),
       snapshot: (node) => concat([...this.replicas(node).capture().chunks].map((chunk) => chunk.slice())),
       restore: (node, snapshot) => {
         const replicas = newReplicas();
-        this.#replicas.set(node.name, replicas);
+        this.#begin(node, replicas);
         if (snapshot !== undefined) { for (const _ of replicas.restore(snapshot)); }
       },
     };
@@ -76,10 +78,15 @@ export class MapLoad {
       write: (line) => this.#lines.push(line),
     });
     for (let number = 1; number <= 4; number++) {
-      const client = new MapClient(number, cluster, new Random(this.#random.uint32()), recorder, endMs);
+      const client = new MapClient(number, this, cluster, new Random(this.#random.uint32()), recorder, endMs);
       this.#clients.push(client);
       client.begin();
     }
+  }
+
+  /** Position of the last message that a node has applied; `undefined` while that is not known. */
+  position(node: SimulatedNode): number | undefined {
+    return this.#positions.get(node.name);
   }
 
   /** The replicas of a node. */
@@ -99,11 +106,18 @@ export class MapLoad {
     return new Set(states).size <= 1;
   }
 
+  #begin(node: SimulatedNode, replicas: ReplicaSet): void {
+    this.#replicas.set(node.name, replicas);
+    this.#positions.delete(node.name);
+  }
+
   #deliver(node: SimulatedNode, { value, position, own }: Message): void {
+    this.#positions.set(node.name, position);
     const { m, c } = value as { m: string; c?: Uint8Array };
     const command = c === undefined ? undefined : readCommand(c, 0, c.length);
     if (command === undefined) return;
     const outcome = this.replicas(node).apply(command, position);
+    for (const client of this.#clients) client.applied(node, position, this.replicas(node));
     if (!own) return;
     for (const client of this.#clients) client.answered(m, node, outcome, this.replicas(node));
   }
@@ -117,6 +131,7 @@ function newReplicas(): ReplicaSet {
 class MapClient {
   readonly #id: number;
   readonly #name: string;
+  readonly #load: MapLoad;
   readonly #cluster: Cluster;
   readonly #random: Random;
   readonly #recorder: HistoryRecorder;
@@ -129,9 +144,20 @@ class MapClient {
   #call = 0;
   /** The message that is waited for. */
   #awaited = "";
+  /** The leader at which a read waits until it has applied all that it has given positions to. */
+  #reading: { readonly node: SimulatedNode; readonly view: number; readonly position: number } | undefined =
+    undefined;
 
-  constructor(id: number, cluster: Cluster, random: Random, recorder: HistoryRecorder, endMs: number) {
+  constructor(
+    id: number,
+    load: MapLoad,
+    cluster: Cluster,
+    random: Random,
+    recorder: HistoryRecorder,
+    endMs: number,
+  ) {
     this.#id = id;
+    this.#load = load;
     this.#name = `client-${id}`;
     this.#cluster = cluster;
     this.#random = random;
@@ -161,8 +187,17 @@ class MapClient {
     this.#next();
   }
 
+  /** A node has applied something: a read may wait for it. */
+  applied(node: SimulatedNode, position: number, replicas: ReplicaSet): void {
+    const reading = this.#reading;
+    if (reading?.node !== node || reading.view !== node.view?.number || position < reading.position) return;
+    this.#recorder.returned(this.#call, read(replicas, this.#wish?.call.key as string));
+    this.#next();
+  }
+
   #next(): void {
     this.#awaited = "";
+    this.#reading = undefined;
     this.#cluster.at(this.#cluster.now + this.#random.between(0, 300), () => {
       if (this.#cluster.now >= this.#endMs) return;
       this.#wish = this.#draw();
@@ -199,11 +234,27 @@ class MapClient {
     const { nodes } = this.#cluster;
     const m = `${this.#name}/${++this.#attempts}`;
     this.#awaited = m;
-    const sent = this.#random.pick(nodes).send({ m, c: encodeCommand(this.#command()) });
-    const pause = sent === undefined ? PAUSE_MS : ANSWER_MS;
+    this.#reading = undefined;
+    const node = this.#random.pick(nodes);
+    if (this.#readAt(node)) return;
+    const asked = this.#reading !== undefined ||
+      node.send({ m, c: encodeCommand(this.#command()) }) !== undefined;
+    const pause = asked ? ANSWER_MS : PAUSE_MS;
     this.#cluster.at(this.#cluster.now + pause * this.#random.between(0.5, 1.5), () => {
       if (this.#awaited === m) this.#ask();
     });
+  }
+
+  /** Reads at a leader that is sure to lead, as soon as it has applied what it has given a position to. @returns Whether at once. */
+  #readAt(node: SimulatedNode): boolean {
+    if (this.#session === 0 || this.#wish?.operation !== undefined || !node.leads) return false;
+    const present = this.#load.position(node);
+    const position = node.machine?.ordering?.readIndex;
+    if (node.machine === undefined || present === undefined || position === undefined) return false;
+    this.#reading = { node, view: node.machine.viewNumber, position };
+    if (present < position) return false;
+    this.applied(node, present, this.#load.replicas(node));
+    return true;
   }
 
   #command(): Command {

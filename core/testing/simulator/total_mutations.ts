@@ -322,4 +322,25 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
       };
     }),
   },
+
+  // Reads.
+  {
+    name: "read-without-lease",
+    about: "who has led reads what it has, though others may have gone on without it (W8)",
+    scenarios: ["map"],
+    seed: 8,
+    plant: inSequencer((_sequencer, _total, { watch, state }) => {
+      const sureUntil = watch.sureUntil.bind(watch);
+      watch.sureUntil = () => state.roster?.leader === state.roster?.self ? Infinity : sureUntil();
+    }),
+  },
+  {
+    name: "read-what-is-delivered",
+    about: "a leader reads what it has delivered, though others may have delivered more",
+    scenarios: ["map"],
+    seed: 32,
+    plant: inSequencer((_sequencer, total, _machine, ordering) =>
+      Object.defineProperty(ordering, "readIndex", { get: () => total.position })
+    ),
+  },
 ];

@@ -118,7 +118,12 @@ test("a snapshot is taken at once when there is no state, or nobody has asked fo
 
 test("a state is replaced in its place: behind what came before, ahead of what follows", async () => {
   const { story, release, give } = made({ onMessages: true, onEvent: true });
-  give(message(1), { type: "restore", snapshot: new Uint8Array(3), own: false }, VIEW, message(2));
+  give(
+    message(1),
+    { type: "restore", snapshot: new Uint8Array(3), own: false, position: 0 },
+    VIEW,
+    message(2),
+  );
   release();
   await settle();
   assert.equal(story, ["batch 1", "taken 1", "restore 3", "restored", "event unblocked", "batch 2"]);
