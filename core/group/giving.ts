@@ -55,7 +55,7 @@ interface Transfer {
   /** Where each entry of the tail starts. */
   starts: number[];
   /** What was asked for last, and when. */
-  askedOffset: number;
+  asked: Pull | undefined;
   askedAt: number;
   tailBytes: number;
 }
@@ -78,7 +78,8 @@ export class Giving {
   }
 
   /** A PULL arrived. */
-  pull({ from, transfer: number, offset, bytes }: Pull, incarnation: number, now: number): void {
+  pull(pull: Pull, incarnation: number, now: number): void {
+    const { from, transfer: number } = pull;
     this.#now = now;
     if (this.#state.phase !== "member") return;
     const pause = this.#failures === 0 ? 0 : Math.min(FAILED_MS_MAX, FAILED_MS * 2 ** (this.#failures - 1));
@@ -90,11 +91,13 @@ export class Giving {
     }
     transfer.heardAt = now;
     // The same question again so soon was asked before the answer can have come.
-    if (transfer.ready && transfer.askedOffset === offset && now - transfer.askedAt < REPEAT_MS) return;
-    if (transfer.ready) transfer.askedOffset = offset;
+    if (transfer.asked !== undefined && isSame(transfer.asked, pull) && now - transfer.askedAt < REPEAT_MS) {
+      return;
+    }
+    if (transfer.ready) transfer.asked = pull;
     transfer.askedAt = now;
     if (number !== 0) transfer.pulled = true;
-    this.#answer(transfer, offset, Math.min(bytes, ANSWER_BYTES_MAX));
+    this.#answer(transfer, pull);
   }
 
   /** The application's state, as of the point that it was asked for. @param snapshot `undefined` when it keeps none. */
@@ -183,7 +186,7 @@ export class Giving {
       aborted: false,
       tail: [],
       starts: [],
-      askedOffset: -1,
+      asked: undefined,
       askedAt: -Infinity,
       tailBytes: 0,
     };
@@ -253,19 +256,18 @@ export class Giving {
     this.#state.warn("transfer", `${transfer.address} cannot keep up while it joins, and starts over`);
   }
 
-  #answer(transfer: Transfer, offset: number, bytes: number): void {
+  #answer(transfer: Transfer, pull: Pull): void {
     if (transfer.aborted) return this.#abort(transfer.address, transfer.number);
     const total = transfer.ready ? (transfer.snapshot?.length ?? 0) + transfer.tailBytes : 0;
     const { bundleBytes } = this.#state.config.limits;
     const pieceMax = Math.min(bundleBytes, this.#state.config.packetBytesMax) - PACKET_HEADER_BYTES - 24 -
       CHUNK_FIXED_BYTES;
-    let at = Math.min(offset, total);
-    const end = Math.min(total, at + bytes);
-    do {
-      const piece = this.#slice(transfer, at, Math.min(end, at + pieceMax));
-      this.#sendChunk(transfer, at, total, piece, at + piece.length >= end);
-      at += piece.length;
-    } while (at < end);
+    const pieces = cut(pull, total, pieceMax);
+    for (let index = 0; index < pieces.length; index += 2) {
+      const [start, end] = [pieces[index], pieces[index + 1]];
+      const isLast = index + 2 === pieces.length;
+      this.#sendChunk(transfer, start, total, this.#slice(transfer, start, end), isLast);
+    }
   }
 
   #sendChunk(transfer: Transfer, offset: number, total: number, piece: Uint8Array, last: boolean): void {
@@ -309,6 +311,29 @@ export class Giving {
     }
     return bytes;
   }
+}
+
+/** Whether two questions of a transfer are the same. */
+function isSame(a: Pull, b: Pull): boolean {
+  return a.offset === b.offset && a.bytes === b.bytes && a.runs.join() === b.runs.join();
+}
+
+/** Cuts what a joiner lacks into pieces. @returns Where each begins and ends, flat; one that is empty if it lacks nothing. */
+function cut({ offset, bytes, runs }: Pull, total: number, pieceMax: number): number[] {
+  const pieces: number[] = [];
+  let [at, left] = [offset, Math.min(bytes, ANSWER_BYTES_MAX)];
+  for (let index = 0; at < total && left > 0; index += 2) {
+    const gapEnd = index < runs.length ? Math.min(total, at + runs[index]) : total;
+    while (at < gapEnd && left > 0) {
+      const end = Math.min(gapEnd, at + pieceMax, at + left);
+      pieces.push(at, end);
+      left -= end - at;
+      at = end;
+    }
+    at += runs[index + 1] ?? 0;
+  }
+  const nothing = Math.min(offset, total);
+  return pieces.length > 0 ? pieces : [nothing, nothing];
 }
 
 /** Index of the last start at or below an offset, 0 if there is none. */

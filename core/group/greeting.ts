@@ -12,7 +12,8 @@ import {
 } from "../base/ids.ts";
 import { readMembers } from "../membership/proposal.ts";
 import type { View } from "../membership/view.ts";
-import { type ControlMap, isAddress, isCount } from "../wire/control.ts";
+import { type ControlMap, isAddress, isCount, isCounts } from "../wire/control.ts";
+import { PULL_RUNS_MAX } from "../wire/limits.ts";
 
 /** Longest description of what is replicated, in UTF-16 code units. */
 const REPLICAS_LENGTH_MAX = 512;
@@ -101,6 +102,8 @@ export interface Pull {
   readonly offset: number;
   /** How many bytes are wanted at the most. */
   readonly bytes: number;
+  /** From the first byte wanted on, how many bytes are missing, how many of those that follow are held, and so on in turn. */
+  readonly runs: readonly number[];
 }
 
 /** Reads a HELLO. */
@@ -192,7 +195,8 @@ export function readHeld(map: ControlMap | undefined): Held | undefined {
 /** Reads a PULL. */
 export function readPull(map: ControlMap | undefined): Pull | undefined {
   if (map === undefined) return undefined;
-  const { from, transfer, offset, bytes } = map;
+  const { from, transfer, offset, bytes, runs = [] } = map;
   if (!isAddress(from) || !isCount(transfer) || !isCount(offset) || !isCount(bytes)) return undefined;
-  return { from, transfer, offset, bytes };
+  if (!isCounts(runs) || runs.length > PULL_RUNS_MAX || runs.length % 2 !== 0) return undefined;
+  return { from, transfer, offset, bytes, runs };
 }

@@ -9,8 +9,10 @@ import { concat } from "../base/bytes.ts";
 import type { Proposal } from "../membership/proposal.ts";
 import { type Member, rankIn, type View } from "../membership/view.ts";
 import { encodeControl } from "../wire/control.ts";
+import { PULL_RUNS_MAX } from "../wire/limits.ts";
 import { Kind, readU64 } from "../wire/message.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
+import { Ahead } from "./ahead.ts";
 import { readNext } from "./change_messages.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Membership } from "./membership.ts";
@@ -66,6 +68,8 @@ export class Taking {
   #pulls = 0;
   /** First byte not received of the giver's sequence. */
   #offset = 0;
+  /** What came of it behind that. */
+  readonly #ahead = new Ahead();
   #total = 0;
   #ready = false;
   #final = false;
@@ -97,7 +101,7 @@ export class Taking {
   /** Number of the view with whose messages this process has caught up; 0 while it has not. */
   get ready(): number {
     // What is left is one answer away: the rest comes while the view changes.
-    const left = this.#total - this.#offset;
+    const left = this.#total - this.#offset - this.#ahead.bytes;
     return this.#ready && left <= this.#wanted ? this.#tail.view?.number ?? 0 : 0;
   }
 
@@ -152,7 +156,8 @@ export class Taking {
     }
     const total = readU64(reader.view, bodyStart);
     const snapshotBytes = readU64(reader.view, bodyStart + 8);
-    if (snapshotBytes < 0 || total < snapshotBytes) {
+    const body = bytes.subarray(bodyStart + CHUNK_FIXED_BYTES, bodyEnd);
+    if (snapshotBytes < 0 || total < snapshotBytes || total < offset + body.length) {
       counters.malformed++;
       return;
     }
@@ -168,16 +173,9 @@ export class Taking {
     if ((flags & ChunkFlag.ready) !== 0) this.#pulls = 0;
     else if (now - this.#giverAt > PATIENCE_MS) return this.#another(now); // its application does not give its state
     // While an answer comes in nothing is asked; the next question takes as long as the last answer did, and some.
-    if ((flags & ChunkFlag.last) !== 0) {
-      // More at a time while answers come whole, to catch up with a busy group; less when something was lost.
-      const whole = offset + (bodyEnd - bodyStart - CHUNK_FIXED_BYTES) >= this.#offset &&
-        offset <= this.#offset;
-      this.#wanted = whole
-        ? Math.min(ANSWER_BYTES_MAX, 2 * this.#wanted)
-        : Math.max(ANSWER_BYTES_MIN, this.#wanted >> 1);
-      this.#pullMs = Math.min(PULL_MS_MAX, Math.max(PULL_MS, 4 * (now - this.#pulledAt)));
-      this.#pullAt = now + IDLE_MS;
-    } else this.#pullAt = now + this.#pullMs;
+    const isLast = (flags & ChunkFlag.last) !== 0;
+    if (isLast) this.#pullMs = Math.min(PULL_MS_MAX, Math.max(PULL_MS, 4 * (now - this.#pulledAt)));
+    this.#pullAt = now + (isLast ? IDLE_MS : this.#pullMs);
     if ((flags & ChunkFlag.ready) === 0) return;
     const digest = bytes.subarray(bodyStart + 16, bodyStart + CHUNK_FIXED_BYTES).join(",");
     this.#aborts = 0;
@@ -186,12 +184,13 @@ export class Taking {
       this.#total = total;
       this.#final = (flags & ChunkFlag.final) !== 0;
     }
-    const body = bytes.subarray(bodyStart + CHUNK_FIXED_BYTES, bodyEnd);
-    if (offset <= this.#offset && offset + body.length > this.#offset) {
-      this.#take(body.subarray(this.#offset - offset), now);
-    } else if (body.length > 0 && offset > this.#offset) return; // something was lost before it
-    if (this.#offset < this.#total) {
-      if ((flags & ChunkFlag.last) !== 0) this.#pullAt = now;
+    this.#arrived(offset, body, now);
+    if (isLast) {
+      // More at a time while answers come whole, to catch up with a busy group; less when something was lost.
+      this.#wanted = this.#ahead.bytes === 0
+        ? Math.min(ANSWER_BYTES_MAX, 2 * this.#wanted)
+        : Math.max(ANSWER_BYTES_MIN, this.#wanted >> 1);
+      if (this.#offset < this.#total) this.#pullAt = now;
     }
     if (this.#offset >= this.#total) this.#advance(now);
   }
@@ -293,6 +292,7 @@ export class Taking {
     this.#pullMs = PULL_MS;
     this.#pulls = 0;
     this.#offset = 0;
+    this.#ahead.clear();
     this.#total = 0;
     this.#ready = false;
     this.#final = false;
@@ -323,17 +323,38 @@ export class Taking {
       this.#another(now);
       this.#pulls = 1;
     }
-    const { config } = this.#state;
+    const runs = this.#ahead.runs(this.#offset, PULL_RUNS_MAX);
+    // What is held beyond the last run that can be told is not to be sent again.
+    const untold = runs.length === PULL_RUNS_MAX;
+    const missing = untold
+      ? runs.reduce((sum, bytes, index) => sum + (index % 2 === 0 ? bytes : 0), 0)
+      : Infinity;
     const body = encodeControl({
-      from: config.address,
+      from: this.#state.config.address,
       transfer: this.#transfer,
       offset: this.#offset,
-      bytes: this.#wanted,
+      bytes: Math.min(this.#wanted, ANSWER_BYTES_MAX - this.#ahead.bytes, missing),
+      runs,
     });
     this.#state.sendOutside(this.#giver.address, Kind.pull, 0, 0, 0, body);
     this.#pulledAt = now;
     this.#pullAt = now + this.#pullMs;
     this.#pullMs = Math.min(2 * this.#pullMs, PULL_MS_MAX);
+  }
+
+  /** Takes what has come if it goes on from what was taken, and whatever that was missing before; else keeps it. */
+  #arrived(offset: number, bytes: Uint8Array, now: number): void {
+    if (offset > this.#offset) {
+      // No more than is asked for: so much is held at the most.
+      if (offset + bytes.length <= this.#offset + ANSWER_BYTES_MAX) this.#ahead.keep(offset, bytes);
+      return;
+    }
+    if (offset + bytes.length <= this.#offset) return;
+    const transfer = this.#transfer;
+    this.#take(bytes.subarray(this.#offset - offset), now);
+    for (const piece of this.#ahead.take(this.#offset)) {
+      if (this.#transfer === transfer) this.#take(piece, now);
+    }
   }
 
   /** Takes what follows in the giver's sequence. */

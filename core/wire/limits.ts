@@ -17,6 +17,8 @@ export const DEPENDENCY_BYTES = 18;
 export const DEPENDENCIES_MAX: number = 9 * 1024;
 /** Most ranges that one NAK may ask for (H20). */
 export const NAK_RANGES_MAX = 32;
+/** Most runs of missing and of held bytes that one PULL may tell of. */
+export const PULL_RUNS_MAX = 128;
 /** Largest body of a control message (HELLO and the like), in bytes. */
 export const CONTROL_BYTES_MAX: number = 512 * 1024;
 /** Largest number that travels: sequences, Lamport times, incarnations and view numbers are safe integers. */

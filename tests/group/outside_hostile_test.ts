@@ -96,6 +96,9 @@ test("H13: a malformed WELCOME, REFUSE, HELD, PULL or HELLO is counted", () => {
       [Kind.pull, { from: address("b"), transfer: 0 }],
       [Kind.pull, { from: address("b"), transfer: -1, offset: 0, bytes: 1_000_000 }],
       [Kind.pull, { from: address("b"), transfer: 0, offset: 2 ** 53 }],
+      [Kind.pull, { from: address("b"), transfer: 0, offset: 0, bytes: 1, runs: [1] }],
+      [Kind.pull, { from: address("b"), transfer: 0, offset: 0, bytes: 1, runs: [1, -1] }],
+      [Kind.pull, { from: address("b"), transfer: 0, offset: 0, bytes: 1, runs: new Array(130).fill(1) }],
       [Kind.hello, {}],
     ];
     for (const [kind, map] of bad) {

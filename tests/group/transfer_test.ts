@@ -93,6 +93,7 @@ test("a view of the tail gives undefined when any field is broken, and when it i
 function joining(
   alter: (carried: Carried, chunks: number) => Uint8Array | undefined,
   timing: Choices["timing"] = {},
+  valueBytes = 500,
 ): Table {
   const table = new Table(["a", "b", "c"], { limits: { bundleBytes: 1200 }, timing });
   table.seat("c").dead = true;
@@ -101,7 +102,7 @@ function joining(
   }
   table.runUntil("two are there", () => table.agree(["a", "b"]));
   for (let count = 0; count < 40; count++) {
-    table.seat("a").send("x".repeat(500) + count);
+    table.seat("a").send("x".repeat(valueBytes) + count);
     table.turn("a");
   }
   table.run(500);
@@ -143,6 +144,18 @@ test("a transfer comes to its end when chunks are lost, repeated and overtaken",
     if (held !== undefined) table.receive("c", held.bytes);
   }
   joins(table);
+});
+
+test("of a state whose chunks get lost, only what is missing is sent again", () => {
+  const random = new Random(3);
+  const stateBytes = 40 * 50_000;
+  const table = joining(({ bytes }) => random.chance(0.2) ? undefined : bytes, {}, stateBytes / 40);
+  joins(table);
+  const given = table.seat("a").machine.state.counters.transferBytes +
+    table.seat("b").machine.state.counters.transferBytes;
+  // A fifth is lost: 1.25 times the state, and some luck.
+  assert.ok(given < 1.35 * stateBytes, `${given} bytes were sent for ${stateBytes}`);
+  assert.ok(table.now < 10_000, `it took ${table.now} ms`);
 });
 
 test("a snapshot that arrives altered is not taken, and asked for again", () => {
