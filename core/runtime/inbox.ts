@@ -69,8 +69,11 @@ export class Inbox {
   #droppableCount = 0;
   /** With callbacks for messages only: events for whoever iterates. */
   #events: ControlEvent[] = [];
-  /** The messages that the application is working on: more than one if it asked for several at once. */
-  #current: { stream: ReceiveStream | undefined; sequence: number }[] = [];
+  /**
+   * The messages that the application is working on, more than one if it asked for several at once, and what is not for it but
+   * comes behind them.
+   */
+  #current: { readonly message: Message; readonly stream: ReceiveStream | undefined }[] = [];
   #waiters: Waiter[] = [];
   #busy = false;
   /** Whether the application has asked for an event. */
@@ -221,13 +224,17 @@ export class Inbox {
   /** Gives the message at the head to whoever iterates. @returns Whether it went. */
   #handOne(message: Message): boolean {
     if (isHidden(message)) {
-      this.#passOver(message, this.#drop());
+      const stream = this.#drop();
+      if (message.value !== UNDECODABLE) this.#owner.delivering(message);
+      // It counts as taken in its turn: with it, all before it of the same stream would be acknowledged.
+      if (this.#current.length > 0) this.#current.push({ message, stream });
+      else this.#take(message, stream);
       return true;
     }
     const waiter = this.#waiters.shift();
     if (waiter === undefined) return false;
     const stream = this.#drop();
-    this.#current.push({ stream, sequence: message.sequence });
+    this.#current.push({ message, stream });
     this.#owner.delivering(message);
     waiter.resolve({ done: false, value: message });
     return true;
@@ -268,7 +275,7 @@ export class Inbox {
   /** The application asks for more: it is done with what it had. */
   #takeCurrent(): void {
     if (this.#current.length === 0 || this.#closed) return;
-    for (const { stream, sequence } of this.#current) this.#owner.consumed(stream, sequence);
+    for (const { message, stream } of this.#current) this.#take(message, stream);
     this.#current = [];
     this.#owner.settled();
   }
@@ -294,19 +301,13 @@ export class Inbox {
   }
 
   #taken(batch: readonly Message[], streams: readonly (ReceiveStream | undefined)[]): void {
-    for (let index = 0; index < batch.length; index++) {
-      const { value, sequence } = batch[index];
-      if (value instanceof Command) this.#owner.passed(streams[index], sequence);
-      else this.#owner.consumed(streams[index], sequence);
-    }
+    batch.forEach((message, index) => this.#take(message, streams[index]));
     this.#owner.settled();
   }
 
-  /** What is not for the application has its place all the same. */
-  #passOver(message: Message, stream: ReceiveStream | undefined): void {
-    if (message.value === UNDECODABLE) return this.#owner.consumed(stream, message.sequence);
-    this.#owner.delivering(message);
-    this.#owner.passed(stream, message.sequence);
+  #take(message: Message, stream: ReceiveStream | undefined): void {
+    if (message.value instanceof Command) this.#owner.passed(stream, message.sequence);
+    else this.#owner.consumed(stream, message.sequence);
   }
 
   /** Calls the application; while a promise of its is open nothing else is handed over. */

@@ -150,6 +150,18 @@ test("a value that cannot be decoded is passed over, and counts as taken", async
   assert.equal(batches.story, ["batch 1", "taken 1", "taken 2"]);
 });
 
+test("a value that cannot be decoded counts as taken in its turn, not while the application works on one before it", async () => {
+  const { inbox, story, give } = made();
+  const first = inbox.next();
+  give(message(1), message(2, UNDECODABLE), message(3), message(4, UNDECODABLE));
+  await first;
+  assert.equal(story, []);
+  await inbox.next();
+  assert.equal(story, ["taken 1", "taken 2"]);
+  inbox.close();
+  assert.equal(story, ["taken 1", "taken 2", "taken 3", "taken 4"]);
+});
+
 test("nothing comes after close, and who waits is told the end or the error", async () => {
   const { inbox, give } = made();
   const waiting = inbox.next();
@@ -171,7 +183,7 @@ test("a command keeps its place, is shown to nobody, and is not the application'
     if (value?.type === "message") values.push(value.value);
   }
   assert.equal(values, [1, 3]);
-  assert.equal(story, ["passed 2", "taken 1"]);
+  assert.equal(story, ["taken 1", "passed 2"]);
   const batches = made({ onMessages: true });
   batches.give(message(1), message(2, Command.open(9)), message(3), VIEW, message(4, Command.open(9)));
   batches.release();
