@@ -369,7 +369,7 @@ export class GroupMachine {
     state.waiting = ordering.waiting;
     if (!state.active) return;
     const order = ordering.due();
-    if (order !== undefined) this.#sending.order(order);
+    if (order !== undefined && !this.#sending.order(order)) this.watch.refused(this.#now);
     if (ordering.tell()) this.repair.announce(this.#now);
   }
 

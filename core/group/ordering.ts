@@ -50,6 +50,12 @@ export class Ordering {
     return this.#sequencer?.leaderHolds;
   }
 
+  /** Whether the next own message to be delivered waits for nothing but the leader's ORDER. */
+  get awaitsLeader(): boolean {
+    const { placed, position, queues } = this.#total;
+    return placed === position && (this.#sequencer?.awaits(queues, this.#state.view.rank) ?? false);
+  }
+
   /** A view was entered. */
   entered(): void {
     this.#placedTold = this.#total.placed;

@@ -57,12 +57,17 @@ export class Sending {
     return lamport;
   }
 
-  /** As the leader: sends an ORDER. It needs no room in the window of messages, but in what receivers keep (see `GroupState.stream`). */
-  order(order: readonly number[]): void {
+  /**
+   * As the leader: sends an ORDER. It needs no room in the window of messages, but in what receivers keep (see `GroupState.stream`).
+   *
+   * @returns Whether there was room.
+   */
+  order(order: readonly number[]): boolean {
     const { own, multicast, clock, config } = this.#state;
-    if (own.pending >= 2 * own.windowMessages + fragmentsMax(config.limits)) return;
+    if (own.pending >= 2 * own.windowMessages + fragmentsMax(config.limits)) return false;
     const offset = this.#begin(Encoding.order, 0, orderBytes(order), clock.tick());
     writeOrder(multicast, offset, order);
+    return true;
   }
 
   /** Closes the open packet and delivers own messages. */

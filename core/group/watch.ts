@@ -219,7 +219,12 @@ export class Watch {
   /** Why a member should not be in the next view; `undefined` when it should. */
   verdict(peer: Peer, now: number): Departure | undefined {
     const { view, leaving, config } = this.#state;
-    if (peer === view.self) return leaving ? "left" : undefined;
+    if (peer === view.self) {
+      if (leaving) return "left";
+      // Only the leader proposes while it serves: one that holds up others must let itself go, if enough are left.
+      const isSpared = isChangeQuorum(view.size, this.available().filter((rank) => rank !== view.rank));
+      return peer.slowFor.size > 0 && isSpared ? "slow" : undefined;
+    }
     if (peer.over) return "restarted";
     if (peer.leaving) return "left";
     if (peer.slowFor.size > 0 || this.#slow.includes(peer.rank)) return "slow";
@@ -243,13 +248,11 @@ export class Watch {
     return false;
   }
 
-  /** A member that holds this one up for too long: its application does not take what was sent. */
+  /** Members that hold this one up for too long. */
   #findSlow(now: number): void {
     const { own, view, config } = this.#state;
     if (own.stable !== this.#heldUpAt) this.#heldUpSince = Infinity;
-    const slow = now - this.#heldUpSince < config.timing.slowMs
-      ? []
-      : own.missing().filter((rank) => rank !== view.rank && own.deliveredBy(rank) === own.stable);
+    const slow = now - this.#heldUpSince < config.timing.slowMs ? [] : this.#behind(now);
     if (slow.length > 0 && this.#slow.length === 0) this.#repair.hasten(now);
     this.#slow = slow;
     if (this.#heldUpSince !== Infinity && this.#windowTold !== own.stable && !this.#state.blocked) {
@@ -259,6 +262,25 @@ export class Watch {
         this.#state.tell({ type: "blocked", reason: "window", members, pending: own.pending });
       } else this.#windowTold = -1;
     }
+  }
+
+  /**
+   * Who keeps the first own message that is not stable from being so: whose application does not take it, if it was released here,
+   * so that all may release it; else, since its order stalls, who has not received it, or the leader that has not ordered it.
+   */
+  #behind(now: number): number[] {
+    const { own, view, loopback, config } = this.#state;
+    const undelivered = own.missing().filter((rank) =>
+      rank !== view.rank && own.deliveredBy(rank) === own.stable
+    );
+    if (loopback.released > own.stable) return undelivered;
+    const { leader } = view;
+    const lacking = undelivered.filter((rank) => own.progressOf(rank).received === own.stable);
+    if (lacking.length > 0 || !undelivered.includes(leader.rank)) return lacking;
+    // A leader that is held up itself has `slowMs` to name who does it, before it is named.
+    const isLate = now - this.#heldUpSince >= 2 * config.timing.slowMs &&
+      view.peers.every((peer) => !peer.slowFor.has(leader.rank));
+    return isLate && this.#repair.ordering?.awaitsLeader === true ? [leader.rank] : [];
   }
 
   #findBlocked(now: number): void {

@@ -74,6 +74,11 @@ export class Sequencer<M> implements Engine<M> {
     return sequence === 0 ? undefined : { rank: this.#leader, sequence };
   }
 
+  /** Whether messages of a rank wait, and no ORDER that is known here has a position for any of them. */
+  awaits(queues: Queues<M>, rank: number): boolean {
+    return queues[rank].size > 0 && this.#owed[rank] === 0;
+  }
+
   /**
    * As the leader: gives positions to everything that has none.
    *

@@ -358,17 +358,6 @@ test("a restarted member is in the next view as a new life, at once", () => {
   }
 });
 
-test("a member whose application takes nothing is evicted when it holds up a sender for slowMs", () => {
-  const table = connected(ALL, { limits: { windowMessages: 2 }, timing: { slowMs: 2000 } });
-  table.seat("c").takes = false;
-  for (const value of [1, 2]) sends(table, "a", value);
-  assert.is(table.seat("a").send(3), 0);
-  table.run(1500);
-  assert.ok(table.agree(ALL), "not before its time");
-  table.runUntil("a can send", () => table.seat("a").send(3) > 0, 5000);
-  assert.is(reason(table.seat("a"), "c"), "slow");
-});
-
 test("the smaller side of a partition sends nothing, and joins again as new lives when it heals", () => {
   const table = connected(["a", "b", "c", "d", "e"], SOON);
   const [small, large] = [["a", "b"], ["c", "d", "e"]];
