@@ -29,6 +29,8 @@ import type { Voter } from "./voter.ts";
 const STRANGER_MS = 30_000;
 /** Most requests of clients that are taken in one turn. */
 const REQUESTS_MAX = 4096;
+/** Longest reason of a refusal, in UTF-16 code units: it must fit in the smallest packets. */
+const REASON_LENGTH_MAX = 200;
 /** Shortest time between two answers to the same stranger, in milliseconds. */
 const ANSWER_MS = 5;
 
@@ -450,7 +452,8 @@ export class Admission {
     return true;
   }
 
-  #refuse(hello: Hello, reason: string, later: number): void {
+  #refuse(hello: Hello, why: string, later: number): void {
+    const reason = why.slice(0, REASON_LENGTH_MAX);
     const body = encodeControl({ from: this.#state.config.address, reason, incarnation: hello.incarnation });
     this.#state.sendOutside(hello.address, Kind.refuse, 0, later > hello.incarnation ? later : 0, 0, body);
   }

@@ -76,12 +76,13 @@ export class Ordering {
 
   /** Writes what others wait for into the open packet for everybody. @returns Whether there was something. */
   tell(): boolean {
-    const { multicast, unicast, own, clock, view } = this.#state;
+    const state = this.#state;
+    const { unicast, own, clock, view } = state;
     const { placed, committed } = this.#total;
     let told = false;
     if (this.#lamport !== undefined && this.#lamport.newest > this.#timeTold) {
       this.#timeTold = clock.time;
-      multicast.begin(Kind.tick, 0, 0, 0, own.last, clock.time);
+      state.beginMulticast(Kind.tick, 0, 0, 0, own.last, clock.time);
       told = true;
     }
     if (!this.#uniform || view.size === 1) return told;
@@ -94,21 +95,21 @@ export class Ordering {
     this.#placedTold = placed;
     this.#committedTold = committed;
     if (few || leads) {
-      multicast.begin(Kind.placed, 0, 0, 0, placed, committed);
+      state.beginMulticast(Kind.placed, 0, 0, 0, placed, committed);
       return true;
     }
     unicast.begin(Kind.placed, 0, 0, 0, placed, committed);
-    this.#state.sendUnicast(view.leader.rank);
+    state.sendUnicast(view.leader.rank);
     return told;
   }
 
   /** A heartbeat is being written: it is followed by what may have been lost. */
   repeat(): void {
-    const { multicast, view } = this.#state;
-    if (this.#uniform && view.size > 1) {
-      multicast.begin(Kind.placed, 0, 0, 0, this.#total.placed, this.#total.committed);
+    const state = this.#state;
+    if (this.#uniform && state.view.size > 1) {
+      state.beginMulticast(Kind.placed, 0, 0, 0, this.#total.placed, this.#total.committed);
     }
-    this.#timeTold = this.#state.clock.time;
+    this.#timeTold = state.clock.time;
   }
 
   /** A member has told what it has placed. */

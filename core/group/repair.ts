@@ -100,7 +100,14 @@ export class Repair {
     const flags = (wedged ? HeartbeatFlag.wedged : 0) | (blocked ? HeartbeatFlag.blocked : 0) |
       (leaving ? HeartbeatFlag.leaving : 0);
     const bodyBytes = heartbeatBytes(heartbeat);
-    const offset = multicast.begin(Kind.heartbeat, flags, holdings.length, bodyBytes, own.last, clock.time);
+    const offset = this.#state.beginMulticast(
+      Kind.heartbeat,
+      flags,
+      holdings.length,
+      bodyBytes,
+      own.last,
+      clock.time,
+    );
     writeHeartbeat(multicast.view, offset, heartbeat);
     this.ordering?.repeat();
     this.#announceMs = own.pending === 0 && !this.#state.waiting

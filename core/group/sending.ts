@@ -28,6 +28,7 @@ export class Sending {
   constructor(state: GroupState, delivery: Delivery) {
     this.#state = state;
     this.#delivery = delivery;
+    state.closeMulticast = () => this.#close();
   }
 
   /** Whether messages are in the open packet. */

@@ -8,6 +8,7 @@ import type { Member } from "../membership/view.ts";
 import { ReceiveStream } from "../multicast/receive_stream.ts";
 import { SendStream } from "../multicast/send_stream.ts";
 import { OBSERVER_RANK } from "../wire/limits.ts";
+import type { Kind } from "../wire/message.ts";
 import type { Request } from "../wire/exchange.ts";
 import { lineageKey, type PacketIdentity, PacketWriter } from "../wire/packet_writer.ts";
 import type { GroupConfig } from "./config.ts";
@@ -91,6 +92,9 @@ export class GroupState {
   stored: StoredSnapshot | undefined = undefined;
   /** Why this member cannot go on; `""` while it can. */
   fatal = "";
+
+  /** Closes the open packet for everybody, and whatever else that needs: set by who fills it. */
+  closeMulticast: () => void = () => {};
 
   readonly #pool: BufferPool;
   readonly #warnings = new Map<string, number>();
@@ -193,6 +197,12 @@ export class GroupState {
     this.packets.push(packet);
     this.counters.packetsSent++;
     this.counters.bytesSent += packet.length;
+  }
+
+  /** Begins a message for everybody, in the open packet or, where that has no room for it, in the next one. @returns Where its body goes. */
+  beginMulticast(kind: Kind, flags: number, count: number, bodyBytes: number, a: number, b: number): number {
+    if (!this.multicast.fits(bodyBytes)) this.closeMulticast();
+    return this.multicast.begin(kind, flags, count, bodyBytes, a, b);
   }
 
   /** Closes the open unicast packet and puts it out. */

@@ -8,6 +8,7 @@ import { orderLabel } from "./config.ts";
 import type { Address, Incarnation } from "../base/ids.ts";
 import type { Member, View } from "../membership/view.ts";
 import type { Hello } from "./greeting.ts";
+import { roomFor } from "./packet_room.ts";
 import type { GroupState } from "./state.ts";
 
 /** How long a greeting counts, in heartbeats. */
@@ -103,7 +104,8 @@ export class Strangers {
         ready.push(stranger.member);
       }
     }
-    return ready;
+    if (ready.length === 0) return ready;
+    return roomFor(this.#state.roster?.peers ?? [], ready, this.#state.config.packetBytesMax);
   }
 
   /** One did not confirm a cut: every time it waits twice as long, so that it cannot hold up the group again and again. */
@@ -169,6 +171,9 @@ export class Strangers {
       if (peer.name === hello.name && peer.address !== hello.address && !peer.suspected) {
         return `its name, ${hello.name}, is in use at ${peer.address}`;
       }
+    }
+    if (roster !== undefined && roomFor(roster.peers, [hello], config.packetBytesMax).length === 0) {
+      return `packets of ${config.packetBytesMax} bytes have no room for it beside ${roster.size} members`;
     }
     const known = roster?.at(hello.address)?.incarnation ??
       this.#byAddress.get(hello.address)?.member.incarnation ?? 0;

@@ -2,6 +2,7 @@
 import { invariant, TuttiError } from "../base/errors.ts";
 import type { MemberName } from "../base/ids.ts";
 import { completeLimits, completeTiming, type GroupConfig } from "../group/config.ts";
+import { helloPacketBytes, viewPacketBytes } from "../group/packet_room.ts";
 import { OVERHEAD_BYTES } from "../group/sending.ts";
 import { heartbeatBytesMax } from "../wire/heartbeat.ts";
 import { DEPENDENCY_BYTES } from "../wire/limits.ts";
@@ -95,6 +96,17 @@ export async function join(options: JoinOptions): Promise<Group> {
       packetBytesMax,
       seed: newIncarnation(),
     };
+    const assumed = [address, ...seeds].map((other) => ({ address: other, name: config.name }));
+    const neededBytes = Math.max(
+      viewPacketBytes(assumed),
+      helloPacketBytes(config, config.expect === 0 ? [] : [address, ...seeds]),
+    );
+    if (packetBytesMax < neededBytes) {
+      const text =
+        `Cannot join: packets of ${packetBytesMax} bytes are too small for ${assumed.length} members with ` +
+        `such names and addresses; use a transport with packets of at least ${neededBytes}`;
+      throw new TuttiError("InvalidArgument", text);
+    }
     const connect = (handler: TransportHandler): void => void (driver = handler);
     const group = new Group(config, options, environment, stored, replicas, connect);
     invariant(driver !== undefined, "the driver was not connected");
