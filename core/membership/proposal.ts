@@ -82,7 +82,7 @@ export function proposalMap({ number, lineage, members, leader, cut, departed }:
   };
 }
 
-/** Reads a list of members; `undefined` unless it is sound: names, addresses and lives all different. */
+/** Reads a list of members; `undefined` unless it is sound, and no two have a name or an address in common. */
 export function readMembers(list: unknown): Member[] | undefined {
   if (!Array.isArray(list) || list.length === 0 || list.length > MEMBERS_MAX) return undefined;
   const members: Member[] = [];

@@ -58,7 +58,11 @@ export interface JoinOptions {
   readonly replicas?: Readonly<Record<string, Replica>>;
   /** Bounds of what the replicas remember of their clients; the same at all members. */
   readonly sessions?: Partial<SessionLimits>;
-  /** Where this member keeps what it must not forget over a restart. Without it a restarted process is a stranger. */
+  /**
+   * Where this member keeps what it must not forget over a restart. Without it a restarted process is a stranger. With it, it is the
+   * same member at the level `durable`; a new one that votes for its former life in the orders `fifo` and `causal`, and at the level
+   * `agreed`; at the level `safe` a stranger as well.
+   */
   readonly store?: Store;
   /** Compresses large values, for example `deflate()`. All members must be configured alike. Default: nothing is compressed. */
   readonly compression?: Compression;

@@ -2,9 +2,12 @@
  * The Store port: a place for what a member must not forget over a restart.
  *
  * It keeps three things: one small record (which view the member was in, what it promised for the next one), one snapshot of
- * the application's state, and a log of what was ordered since. With a record alone, members that crash and come back count for
- * the agreement on the next view, so a group survives the crash of a majority as long as one member lives. With the
- * delivery level `durable` the log is written as well, and the whole group may stop at once.
+ * the application's state, and a log of what was received and sent since. What that is good for is a matter of order and level:
+ *
+ * - `durable`: all three are written. A process that comes back is the member that it was, and the whole group may stop at once.
+ * - `fifo`, `causal`, and `total` at `agreed`: the record alone. Members that crash and come back vote for their former lives, so a
+ *   group survives the crash of a majority as long as one member lives.
+ * - `total` at `safe`: the record gives no vote, for it does not say which messages the former life had placed.
  */
 import { copyBytes } from "../base/bytes.ts";
 import type { LogBatch, Stored, StoredSnapshot, StoreWrite } from "../group/stored.ts";
