@@ -15,29 +15,35 @@ import { DataFlag, Encoding, Kind, readU64 } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import { decodeValue, UNDECODABLE } from "../wire/value.ts";
 import { Message } from "./events.ts";
-import { makeOrder, readOrder } from "./order_stage.ts";
+import { type Carrier, makeOrder, readOrder } from "./order_stage.ts";
 import type { GroupState } from "./state.ts";
 
 const NONE: readonly number[] = [];
 
 /** Hands streams to the order stage, and takes what it releases. */
 export class Delivery {
-  readonly order: HoldBack<ReceiveStream, Message>;
+  readonly order: HoldBack<ReceiveStream, Carrier>;
   /** The same, if it is total. */
-  readonly total: TotalOrder<ReceiveStream, Message> | undefined;
+  readonly total: TotalOrder<ReceiveStream, Carrier> | undefined;
   /** Its engine, if that is the sequencer. */
-  readonly sequencer: Sequencer<Message> | undefined;
+  readonly sequencer: Sequencer | undefined;
   /** Told of every message that is released. */
   tap: ((stream: ReceiveStream, message: Message) => void) | undefined = undefined;
   readonly #state: GroupState;
   readonly #reader = new PacketReader();
+  /** Reads what is released, while another packet may be open. */
+  readonly #released = new PacketReader();
   readonly #observes: boolean;
 
   constructor(state: GroupState) {
     this.#state = state;
     const { order, total, sequencer } = makeOrder(
       state.config,
-      (stream, message, position) => {
+      (stream, carrier, offset, sequence, lamport, position) => {
+        const { member, incarnation } = state.view.peers[stream.rank];
+        const value = this.#valueIn(carrier, offset);
+        const own = stream === state.loopback;
+        const message = this.message(member, incarnation, sequence, lamport, value, own);
         message.position = position;
         this.release(stream, message);
       },
@@ -114,21 +120,20 @@ export class Delivery {
   }
 
   /**
-   * Makes the message under a reader's cursor.
+   * Makes a message.
    *
    * @param incarnation The life that sent it.
-   * @param whole Its payload, if the reader is at the last of several fragments.
+   * @param value As `value` gives it.
    */
   message(
     sender: Member,
     incarnation: Incarnation,
-    reader: PacketReader,
+    sequence: number,
+    lamport: number,
+    value: unknown,
     own: boolean,
-    whole?: Uint8Array,
   ): Message {
     const { counters, clock } = this.#state;
-    let lamport = reader.b;
-    let value = this.#value(reader, whole);
     if (lamport > clock.time + LAMPORT_JUMP_MAX) {
       lamport = 0;
       value = UNDECODABLE;
@@ -138,31 +143,32 @@ export class Delivery {
       counters.undecodable++;
       this.#state.warn("undecodable", `${sender.name} sent a value that cannot be decoded`);
     }
-    return new Message(sender.name, incarnation, reader.a, lamport, value, own);
+    return new Message(sender.name, incarnation, sequence, lamport, value, own);
   }
 
-  /** What was sent; `UNDECODABLE` if no honest member can have sent it. */
-  #value(
-    { flags, encoding, bytes, payloadStart, bodyEnd }: PacketReader,
-    whole: Uint8Array | undefined,
-  ): unknown {
-    if ((flags & DataFlag.compressed) === 0) {
-      return whole === undefined
-        ? decodeValue(encoding, bytes, payloadStart, bodyEnd)
-        : decodeValue(encoding, whole, 0, whole.length);
-    }
+  /** What was sent, by its payload; `UNDECODABLE` if no honest member can have sent it. */
+  value(flags: number, bytes: Uint8Array, start: number, end: number): unknown {
+    const encoding = flags & DataFlag.encoding;
+    if ((flags & DataFlag.compressed) === 0) return decodeValue(encoding, bytes, start, end);
     const { compression, limits } = this.#state.config;
     try {
-      const packed = whole ?? bytes.subarray(payloadStart, bodyEnd);
-      const payload = compression?.decompress(packed, limits.messageBytesMax);
+      const payload = compression?.decompress(bytes.subarray(start, end), limits.messageBytesMax);
       return payload === undefined ? UNDECODABLE : decodeValue(encoding, payload, 0, payload.length);
     } catch {
       return UNDECODABLE;
     }
   }
 
+  /** The value of a message that is released. */
+  #valueIn({ bytes, view, flags }: Carrier, offset: number): unknown {
+    if (view === undefined) return this.value(flags, bytes, 0, bytes.length);
+    const released = this.#released;
+    if (!released.seek(bytes, view, offset)) return UNDECODABLE;
+    return this.value(released.flags, bytes, released.payloadStart, released.bodyEnd);
+  }
+
   #handPacket(stream: ReceiveStream, reader: PacketReader): void {
-    const peer = this.#state.view.peers[stream.rank];
+    const packet = { bytes: reader.bytes, view: reader.view, flags: 0 };
     while (reader.next()) {
       if (reader.kind !== Kind.data || !this.isNext(stream, reader.a)) continue;
       if (reader.a > stream.through) return;
@@ -180,7 +186,7 @@ export class Delivery {
       // Whatever this member sends from now on is later than all that it has received: Lamport's order lives by that.
       if (this.#observes && !own && lamport <= clock.time + LAMPORT_JUMP_MAX) clock.observe(lamport);
       let dependencies = reader.count === 0 ? NONE : readDependencies(reader);
-      let whole: Uint8Array | undefined;
+      let carrier: Carrier = packet;
       if (reader.more || stream.partial !== undefined) {
         const partial = stream.partial ??= new Assembly();
         if (dependencies !== NONE) partial.dependencies = dependencies;
@@ -188,10 +194,9 @@ export class Delivery {
         if (reader.more) continue;
         stream.partial = undefined;
         dependencies = partial.dependencies;
-        whole = partial.whole();
+        carrier = { bytes: partial.whole(), view: undefined, flags: reader.flags };
       }
-      const message = this.message(peer.member, peer.incarnation, reader, own, whole);
-      this.order.offer(stream, sequence, message, dependencies, lamport);
+      this.order.offer(stream, sequence, dependencies, lamport, carrier, reader.start);
     }
   }
 }

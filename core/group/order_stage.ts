@@ -10,7 +10,16 @@ import { readU64, writeU64 } from "../wire/message.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
 import type { PacketWriter } from "../wire/packet_writer.ts";
 import type { GroupConfig } from "./config.ts";
-import type { Message } from "./events.ts";
+
+/** What messages came in that are held back. */
+export interface Carrier {
+  /** A packet; or the payload of one message, put together from fragments. */
+  readonly bytes: Uint8Array;
+  /** The same, for numbers, if it is a packet. */
+  readonly view: DataView | undefined;
+  /** Flags of the message that was in fragments. */
+  readonly flags: number;
+}
 
 /** Bytes of the first position of an ORDER, and of each run. */
 const FIRST_BYTES = 8;
@@ -18,23 +27,23 @@ const RUN_BYTES = 6;
 
 /** The order stage of a member. */
 export interface OrderStage {
-  readonly order: HoldBack<ReceiveStream, Message>;
-  readonly total: TotalOrder<ReceiveStream, Message> | undefined;
-  readonly sequencer: Sequencer<Message> | undefined;
+  readonly order: HoldBack<ReceiveStream, Carrier>;
+  readonly total: TotalOrder<ReceiveStream, Carrier> | undefined;
+  readonly sequencer: Sequencer | undefined;
 }
 
 /** Makes the order stage that a configuration names. */
 export function makeOrder(
   { order, engine, level }: GroupConfig,
-  release: Release<ReceiveStream, Message>,
+  release: Release<ReceiveStream, Carrier>,
   isReleased: IsReleased<ReceiveStream>,
 ): OrderStage {
   if (order !== "total") {
     const stage = order === "fifo" ? new FifoOrder(release) : new CausalOrder(release, isReleased);
     return { order: stage, total: undefined, sequencer: undefined };
   }
-  const sequencer = engine === "sequencer" ? new Sequencer<Message>() : undefined;
-  const total = new TotalOrder(sequencer ?? new LamportEngine<Message>(), level !== "agreed", release);
+  const sequencer = engine === "sequencer" ? new Sequencer() : undefined;
+  const total = new TotalOrder(sequencer ?? new LamportEngine(), level !== "agreed", release);
   return { order: total, total, sequencer };
 }
 

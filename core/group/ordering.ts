@@ -11,7 +11,7 @@ import type { TotalOrder } from "../order/total.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { Kind } from "../wire/message.ts";
 import type { Delivery } from "./delivery.ts";
-import type { Message } from "./events.ts";
+import type { Carrier } from "./order_stage.ts";
 import type { Peer } from "./roster.ts";
 import type { GroupState } from "./state.ts";
 
@@ -20,9 +20,9 @@ const EVERYBODY_MAX = 5;
 /** Tells, and is told, about the total order. */
 export class Ordering {
   readonly #state: GroupState;
-  readonly #total: TotalOrder<ReceiveStream, Message>;
-  readonly #sequencer: Sequencer<Message> | undefined;
-  readonly #lamport: LamportEngine<Message> | undefined;
+  readonly #total: TotalOrder<ReceiveStream, Carrier>;
+  readonly #sequencer: Sequencer | undefined;
+  readonly #lamport: LamportEngine | undefined;
   readonly #uniform: boolean;
   /** What was told in the present view: what is placed, what a majority has placed, and the time. */
   #placedTold = 0;
@@ -31,7 +31,7 @@ export class Ordering {
 
   constructor(state: GroupState, { total, sequencer }: Delivery) {
     this.#state = state;
-    this.#total = total as TotalOrder<ReceiveStream, Message>;
+    this.#total = total as TotalOrder<ReceiveStream, Carrier>;
     this.#sequencer = sequencer;
     this.#lamport = total?.engine instanceof LamportEngine ? total.engine : undefined;
     this.#uniform = state.config.level !== "agreed";

@@ -85,7 +85,11 @@ export class Tail {
         if (reader.open(packet) !== "" || !reader.next() || reader.kind !== Kind.data) return;
         partial?.add(reader, state.config.limits.messageBytesMax);
       }
-      const message = delivery.message(sender, sender.incarnation, reader, false, partial?.whole());
+      const whole = partial?.whole();
+      const value = whole === undefined
+        ? delivery.value(reader.flags, reader.bytes, reader.payloadStart, reader.bodyEnd)
+        : delivery.value(reader.flags, whole, 0, whole.length);
+      const message = delivery.message(sender, sender.incarnation, reader.a, reader.b, value, false);
       message.position = position;
       delivery.put(undefined, message);
     }

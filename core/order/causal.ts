@@ -10,28 +10,30 @@
  */
 import type { HoldBack, OrderedStream, Release } from "./hold_back.ts";
 
-interface Held<M> {
+interface Held<P> {
   readonly sequence: number;
-  readonly message: M;
   readonly dependencies: readonly number[];
+  readonly lamport: number;
+  readonly packet: P;
+  readonly offset: number;
 }
 
 /** Whether a message, named by rank, incarnation and sequence, on which one of `stream` depends, was released here or need not be. */
 export type IsReleased<S> = (stream: S, rank: number, incarnation: number, sequence: number) => boolean;
 
 /** Holds a message back until everything that it depends on was released. */
-export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
+export class CausalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   readonly position = 0;
-  readonly #release: Release<S, M>;
+  readonly #release: Release<S, P>;
   readonly #isReleased: IsReleased<S>;
-  readonly #queues = new Map<S, Held<M>[]>();
+  readonly #queues = new Map<S, Held<P>[]>();
   #held = 0;
 
   /**
    * @param release Takes each message.
    * @param isReleased Judges what a message depends on.
    */
-  constructor(release: Release<S, M>, isReleased: IsReleased<S>) {
+  constructor(release: Release<S, P>, isReleased: IsReleased<S>) {
     this.#release = release;
     this.#isReleased = isReleased;
   }
@@ -42,14 +44,21 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   }
 
   /** @inheritdoc */
-  offer(stream: S, sequence: number, message: M, dependencies: readonly number[]): void {
+  offer(
+    stream: S,
+    sequence: number,
+    dependencies: readonly number[],
+    lamport: number,
+    packet: P,
+    offset: number,
+  ): void {
     const queue = this.#queues.get(stream);
     if (queue === undefined && this.satisfied(stream, dependencies)) {
-      this.#let(stream, sequence, message);
+      this.#let(stream, packet, offset, sequence, lamport);
       if (this.#held > 0) this.review();
       return;
     }
-    const held = { sequence, message, dependencies };
+    const held = { sequence, dependencies, lamport, packet, offset };
     if (queue === undefined) this.#queues.set(stream, [held]);
     else queue.push(held);
     this.#held++;
@@ -74,9 +83,9 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
       for (const [stream, queue] of this.#queues) {
         let count = 0;
         for (; count < queue.length; count++) {
-          const { sequence, message, dependencies } = queue[count];
+          const { sequence, dependencies, lamport, packet, offset } = queue[count];
           if (!this.satisfied(stream, dependencies)) break;
-          this.#let(stream, sequence, message);
+          this.#let(stream, packet, offset, sequence, lamport);
         }
         if (count === 0) continue;
         progress = true;
@@ -111,10 +120,10 @@ export class CausalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
     this.#held = 0;
   }
 
-  #let(stream: S, sequence: number, message: M): void {
+  #let(stream: S, packet: P, offset: number, sequence: number, lamport: number): void {
     stream.released = sequence;
     stream.lastMessage = sequence;
-    this.#release(stream, message, 0);
+    this.#release(stream, packet, offset, sequence, lamport, 0);
   }
 
   /** Whether all that a message of a stream depends on was released here. */

@@ -1,21 +1,18 @@
 /** What decides, in the middle of a view, which message comes next in the total order. */
-import type { Queue } from "../base/queue.ts";
 
-/** A message that waits for its place. */
-export interface Waiting<M> {
-  /** Its number in its stream. */
-  readonly sequence: number;
-  /** Lamport time at which it was sent. */
+/** What an engine sees of the messages of one sender that have no place yet, which wait in the order sent. */
+export interface Unplaced {
+  /** Messages. */
+  readonly size: number;
+  /** Lamport time of the first one; `Infinity` when there is none. */
   readonly lamport: number;
-  /** It. */
-  readonly message: M;
 }
 
-/** Messages that wait, by rank of their senders, each sender's in the order sent. */
-export type Queues<M> = readonly Queue<Waiting<M>>[];
+/** Messages that wait, by rank of their senders. */
+export type Queues = readonly Unplaced[];
 
 /** A way to one order, the same at every member. */
-export interface Engine<M> {
+export interface Engine {
   /** A view begins. @param position Last position before. @param self Own rank; -1 for one that only watches. */
   begin(size: number, self: number, leader: number, position: number): void;
   /** A message was put into its queue. */
@@ -26,7 +23,7 @@ export interface Engine<M> {
    * @param unsent Own messages that were sent and not offered yet.
    * @returns Its rank; -1 while that is not known.
    */
-  next(queues: Queues<M>, unsent: number): number;
+  next(queues: Queues, unsent: number): number;
   /** The message that `next` named has its place. */
   placed(rank: number): void;
   /** Position through which the leader is known to hold everything. */

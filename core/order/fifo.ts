@@ -7,13 +7,13 @@ import type { HoldBack, OrderedStream, Release } from "./hold_back.ts";
 const NONE: readonly number[] = [];
 
 /** Releases every message as it comes. */
-export class FifoOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
+export class FifoOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   readonly held = 0;
   readonly position = 0;
-  readonly #release: Release<S, M>;
+  readonly #release: Release<S, P>;
 
   /** @param release Takes each message. */
-  constructor(release: Release<S, M>) {
+  constructor(release: Release<S, P>) {
     this.#release = release;
   }
 
@@ -21,10 +21,17 @@ export class FifoOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   begin(): void {}
 
   /** @inheritdoc */
-  offer(stream: S, sequence: number, message: M): void {
+  offer(
+    stream: S,
+    sequence: number,
+    _dependencies: readonly number[],
+    lamport: number,
+    packet: P,
+    offset: number,
+  ): void {
     stream.released = sequence;
     stream.lastMessage = sequence;
-    this.#release(stream, message, 0);
+    this.#release(stream, packet, offset, sequence, lamport, 0);
   }
 
   /** @inheritdoc */

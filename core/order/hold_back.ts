@@ -1,6 +1,9 @@
 /**
  * What an order stage does: it takes the messages of every stream in that stream's order and releases them to the
  * application in the group's order, holding back what must wait.
+ *
+ * A message is known here by the packet that it came in and its offset there. What the application gets is made of that when
+ * the message is released: so what waits costs little, however much it is.
  */
 
 /** What an order stage sees of a stream: one life of one member. */
@@ -17,11 +20,24 @@ export interface OrderedStream {
   readonly stable: number;
 }
 
-/** Takes a message that may be delivered now. @param position In the total order; 0 where there is none. */
-export type Release<S, M> = (stream: S, message: M, position: number) => void;
+/**
+ * Takes a message that may be delivered now.
+ *
+ * @param packet What it came in.
+ * @param offset Where in there.
+ * @param position In the total order; 0 where there is none.
+ */
+export type Release<S, P> = (
+  stream: S,
+  packet: P,
+  offset: number,
+  sequence: number,
+  lamport: number,
+  position: number,
+) => void;
 
 /** An order: `fifo`, `causal`, `total`. */
-export interface HoldBack<S extends OrderedStream, M> {
+export interface HoldBack<S extends OrderedStream, P> {
   /** Messages held back now. */
   readonly held: number;
 
@@ -42,8 +58,17 @@ export interface HoldBack<S extends OrderedStream, M> {
    *
    * @param dependencies Triples of rank, incarnation and sequence, flat.
    * @param lamport Lamport time at which it was sent, as it travelled.
+   * @param packet What it came in.
+   * @param offset Where in there.
    */
-  offer(stream: S, sequence: number, message: M, dependencies: readonly number[], lamport: number): void;
+  offer(
+    stream: S,
+    sequence: number,
+    dependencies: readonly number[],
+    lamport: number,
+    packet: P,
+    offset: number,
+  ): void;
 
   /** Some messages were offered: releases what can be, unless `offer` has done so. */
   review(): void;

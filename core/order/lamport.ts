@@ -11,7 +11,7 @@
 import type { Engine, Queues } from "./engine.ts";
 
 /** Orders by time. */
-export class LamportEngine<M> implements Engine<M> {
+export class LamportEngine implements Engine {
   /** No member is the leader of this. */
   readonly leaderHolds = 0;
   #self = -1;
@@ -52,11 +52,11 @@ export class LamportEngine<M> implements Engine<M> {
   }
 
   /** @inheritdoc */
-  next(queues: Queues<M>, unsent: number): number {
+  next(queues: Queues, unsent: number): number {
     let best = -1;
     let time = Infinity;
     for (let rank = 0; rank < queues.length; rank++) {
-      const lamport = queues[rank].first?.lamport ?? Infinity;
+      const { lamport } = queues[rank];
       if (lamport < time) [best, time] = [rank, lamport];
     }
     if (best < 0) return -1;

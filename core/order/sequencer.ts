@@ -21,7 +21,7 @@ interface Run {
 }
 
 /** Takes the leader's word for the order. */
-export class Sequencer<M> implements Engine<M> {
+export class Sequencer implements Engine {
   #self = -1;
   #leader = 0;
   /** Position through which the leader has given positions, as far as known here. */
@@ -51,7 +51,7 @@ export class Sequencer<M> implements Engine<M> {
   offered(): void {}
 
   /** @inheritdoc */
-  next(queues: Queues<M>): number {
+  next(queues: Queues): number {
     const run = this.#runs.first;
     return run === undefined || queues[run.rank].size === 0 ? -1 : run.rank;
   }
@@ -75,7 +75,7 @@ export class Sequencer<M> implements Engine<M> {
   }
 
   /** Whether messages of a rank wait, and no ORDER that is known here has a position for any of them. */
-  awaits(queues: Queues<M>, rank: number): boolean {
+  awaits(queues: Queues, rank: number): boolean {
     return queues[rank].size > 0 && this.#owed[rank] === 0;
   }
 
@@ -85,7 +85,7 @@ export class Sequencer<M> implements Engine<M> {
    * @param unsent Own messages that were sent and not offered yet.
    * @returns The first position, then pairs of rank and count; `undefined` when there is nothing.
    */
-  assign(queues: Queues<M>, unsent: number): readonly number[] | undefined {
+  assign(queues: Queues, unsent: number): readonly number[] | undefined {
     if (this.#self !== this.#leader) return undefined;
     const order = [this.#assigned + 1];
     for (let rank = 0; rank < queues.length; rank++) {

@@ -14,20 +14,14 @@
  * Source: Défago, Schiper, Urbán 2004; safe delivery as in Totem (Amir et al., ACM TOCS 13(4), 1995).
  */
 import { Queue } from "../base/queue.ts";
-import type { Engine, Waiting } from "./engine.ts";
+import type { Engine } from "./engine.ts";
 import type { HoldBack, OrderedStream, Release } from "./hold_back.ts";
+import { WaitingMessages } from "./waiting.ts";
 
 const NONE: readonly number[] = [];
 
-/** A message with its place. */
-interface Placed<S, M> {
-  readonly stream: S;
-  readonly sequence: number;
-  readonly message: M;
-}
-
 /** Holds messages back until they have a place, and until enough members know it. */
-export class TotalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
+export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   /** Position of the last message released. */
   position = 0;
   /** Position of the last message placed. */
@@ -36,14 +30,15 @@ export class TotalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   committed = 0;
   /** Own messages that were sent and not offered yet. */
   unsent = 0;
-  /** Messages by rank of their senders that have no place yet. */
-  queues: Queue<Waiting<M>>[] = [];
-  readonly engine: Engine<M>;
+  /** Messages by rank of their senders. */
+  queues: WaitingMessages<S, P>[] = [];
+  readonly engine: Engine;
   /** Told of a stream of which something that is no message was passed. */
   onPass: ((stream: S) => void) | undefined = undefined;
-  readonly #release: Release<S, M>;
+  readonly #release: Release<S, P>;
   readonly #uniform: boolean;
-  readonly #placed = new Queue<Placed<S, M>>();
+  /** Ranks of the senders of the messages that have a place and were not released. */
+  readonly #placed = new Queue<number>();
   #streams: readonly S[] = [];
   #self = -1;
   #leader = 0;
@@ -54,7 +49,7 @@ export class TotalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
    * @param uniform Whether a majority must have placed a message before it is released.
    * @param release Takes each message.
    */
-  constructor(engine: Engine<M>, uniform: boolean, release: Release<S, M>) {
+  constructor(engine: Engine, uniform: boolean, release: Release<S, P>) {
     this.engine = engine;
     this.#uniform = uniform;
     this.#release = release;
@@ -62,7 +57,7 @@ export class TotalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
 
   /** @inheritdoc */
   get held(): number {
-    return this.queues.reduce((sum, queue) => sum + queue.size, this.#placed.size);
+    return this.queues.reduce((sum, queue) => sum + queue.size + queue.placed, 0);
   }
 
   /** @inheritdoc */
@@ -74,7 +69,7 @@ export class TotalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
     this.position = position;
     this.placed = position;
     this.committed = position;
-    this.queues = streams.map(() => new Queue());
+    this.queues = streams.map(() => new WaitingMessages());
     this.#placedBy = streams.map(() => position);
     this.engine.begin(streams.length, self, leader, position);
   }
@@ -83,12 +78,13 @@ export class TotalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   offer(
     { rank }: S,
     sequence: number,
-    message: M,
     _dependencies: readonly number[],
     lamport: number,
+    packet: P,
+    offset: number,
   ): void {
     if (rank === this.#self && this.unsent > 0) this.unsent--;
-    this.queues[rank].push({ sequence, lamport, message });
+    this.queues[rank].push(sequence, lamport, packet, offset);
     this.engine.offered(rank, sequence, lamport);
   }
 
@@ -149,15 +145,15 @@ export class TotalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   earliest(): number {
     let best = -1;
     let time = Infinity;
-    this.queues.forEach(({ first }, rank) => {
-      if (first !== undefined && first.lamport < time) [best, time] = [rank, first.lamport];
+    this.queues.forEach(({ lamport }, rank) => {
+      if (lamport < time) [best, time] = [rank, lamport];
     });
     return best;
   }
 
   #place(rank: number): void {
-    const { sequence, message } = this.queues[rank].shift() as Waiting<M>;
-    this.#placed.push({ stream: this.#streams[rank], sequence, message });
+    this.queues[rank].place();
+    this.#placed.push(rank);
     this.placed++;
   }
 
@@ -174,11 +170,9 @@ export class TotalOrder<S extends OrderedStream, M> implements HoldBack<S, M> {
   #releaseThrough(position: number): void {
     if (this.position >= position) return;
     while (this.position < position) {
-      const { stream, sequence, message } = this.#placed.shift() as Placed<S, M>;
+      const rank = this.#placed.shift() as number;
       this.position++;
-      stream.released = sequence;
-      stream.lastMessage = sequence;
-      this.#release(stream, message, this.position);
+      this.queues[rank].release(this.#streams[rank], this.position, this.#release);
     }
     this.pass();
   }

@@ -483,8 +483,9 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   }
 
   #traceDelivery(message: Message): void {
+    if (this.#trace === undefined) return;
     const { id: m, sender: from, position, replayed } = message;
     const place = position > 0 ? { i: position } : {};
-    this.#trace?.({ n: this.name, e: "deliver", m, from, ...place, ...(replayed ? { replay: true } : {}) });
+    this.#trace({ n: this.name, e: "deliver", m, from, ...place, ...(replayed ? { replay: true } : {}) });
   }
 }

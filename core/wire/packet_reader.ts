@@ -111,6 +111,18 @@ export class PacketReader {
     return this.bodyEnd < this.bytes.length && this.#read();
   }
 
+  /**
+   * Puts the cursor on one message of a packet that was opened before.
+   *
+   * @returns Whether it is there: who was given a view of the packet may have written into it meanwhile.
+   */
+  seek(bytes: Uint8Array, view: DataView, start: number): boolean {
+    this.bytes = bytes;
+    this.view = view;
+    this.bodyEnd = start;
+    return this.#read() && this.payloadStart <= this.bodyEnd;
+  }
+
   /** Where the payload of the DATA message under the cursor starts, behind its dependencies. */
   get payloadStart(): number {
     return this.bodyStart + this.count * DEPENDENCY_BYTES;

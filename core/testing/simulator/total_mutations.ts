@@ -2,8 +2,8 @@
  * Planted bugs in the total order: in its engines, in what members tell each other of it, and where it meets the view change.
  * Capitals: the name of the same mistake in the checked model.
  */
-import type { Message } from "../../group/events.ts";
 import type { GroupMachine } from "../../group/machine.ts";
+import type { Carrier } from "../../group/order_stage.ts";
 import type { Ordering } from "../../group/ordering.ts";
 import type { ReceiveStream } from "../../multicast/receive_stream.ts";
 import { LamportEngine } from "../../order/lamport.ts";
@@ -13,7 +13,7 @@ import type { Mutation } from "./mutations.ts";
 import type { PlantBug } from "./node.ts";
 import { unwedge } from "./view_mutations.ts";
 
-type Total = TotalOrder<ReceiveStream, Message>;
+type Total = TotalOrder<ReceiveStream, Carrier>;
 
 /** Plants a bug in members that keep a total order. */
 export function inTotal(change: (total: Total, machine: GroupMachine, ordering: Ordering) => void): PlantBug {
@@ -25,7 +25,7 @@ export function inTotal(change: (total: Total, machine: GroupMachine, ordering: 
 
 /** Plants a bug in members of a group with a sequencer. */
 function inSequencer(
-  change: (sequencer: Sequencer<Message>, total: Total, machine: GroupMachine, ordering: Ordering) => void,
+  change: (sequencer: Sequencer, total: Total, machine: GroupMachine, ordering: Ordering) => void,
 ): PlantBug {
   return inTotal((total, machine, ordering) => {
     const { sequencer } = machine.delivery;
@@ -35,7 +35,7 @@ function inSequencer(
 
 /** Plants a bug in members of a group with Lamport's order. */
 function inLamport(
-  change: (engine: LamportEngine<Message>, total: Total, machine: GroupMachine, ordering: Ordering) => void,
+  change: (engine: LamportEngine, total: Total, machine: GroupMachine, ordering: Ordering) => void,
 ): PlantBug {
   return inTotal((total, machine, ordering) => {
     if (total.engine instanceof LamportEngine) change(total.engine, total, machine, ordering);
@@ -65,7 +65,7 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     plant: inLamport((engine, total, { state: { clock } }) => {
       engine.next = (queues) => {
         const rank = total.earliest();
-        return rank >= 0 && (queues[rank].first?.lamport ?? 0) < clock.time ? rank : -1;
+        return rank >= 0 && queues[rank].lamport < clock.time ? rank : -1;
       };
     }),
   },
@@ -210,17 +210,18 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     scenarios: both,
     seed: 6,
     plant: inTotal((total) => {
-      const arrivals = new WeakMap<Message, number>();
+      const arrivals = new WeakMap<object, number[]>();
       let count = 0;
       const offer = total.offer.bind(total);
-      total.offer = (stream, sequence, message, ...rest) => {
-        arrivals.set(message, ++count);
-        offer(stream, sequence, message, ...rest);
+      total.offer = (stream, ...rest) => {
+        const queue = total.queues[stream.rank];
+        arrivals.set(queue, [...arrivals.get(queue) ?? [], ++count]);
+        offer(stream, ...rest);
       };
       total.earliest = () => {
         let [best, least] = [-1, Infinity];
-        total.queues.forEach(({ first }, rank) => {
-          const arrival = first === undefined ? Infinity : arrivals.get(first.message) ?? 0;
+        total.queues.forEach((queue, rank) => {
+          const arrival = queue.size === 0 ? Infinity : arrivals.get(queue)?.at(-queue.size) ?? 0;
           if (arrival < least) [best, least] = [rank, arrival];
         });
         return best;

@@ -11,8 +11,8 @@ const test = suite("order/total");
 
 interface Member {
   readonly order: TotalOrder<OrderedStream, string>;
-  readonly sequencer: Sequencer<string>;
-  readonly lamport: LamportEngine<string>;
+  readonly sequencer: Sequencer;
+  readonly lamport: LamportEngine;
   readonly streams: OrderedStream[];
   readonly released: string[];
 }
@@ -20,12 +20,16 @@ interface Member {
 /** A member of a view of so many, led by the first. */
 function member(size: number, self: number, how: "sequencer" | "lamport", uniform: boolean): Member {
   const released: string[] = [];
-  const sequencer = new Sequencer<string>();
-  const lamport = new LamportEngine<string>();
+  const sequencer = new Sequencer();
+  const lamport = new LamportEngine();
   const engine = how === "sequencer" ? sequencer : lamport;
-  const order = new TotalOrder<OrderedStream, string>(engine, uniform, (_, message, position) => {
-    released.push(`${position}:${message}`);
-  });
+  const order = new TotalOrder<OrderedStream, string>(
+    engine,
+    uniform,
+    (_stream, message, _offset, _sequence, _lamport, position) => {
+      released.push(`${position}:${message}`);
+    },
+  );
   const streams = Array.from({ length: size }, (_, rank) => ({
     rank,
     incarnation: 100 + rank,
@@ -38,7 +42,7 @@ function member(size: number, self: number, how: "sequencer" | "lamport", unifor
 }
 
 function offer({ order, streams }: Member, rank: number, sequence: number, time: number): void {
-  order.offer(streams[rank], sequence, `${"abc"[rank]}${sequence}`, [], time);
+  order.offer(streams[rank], sequence, [], time, `${"abc"[rank]}${sequence}`, 0);
   order.review();
 }
 
