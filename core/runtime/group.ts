@@ -322,9 +322,12 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     return {
       stateful: this.#state !== undefined,
       unattended: this.#replication !== undefined,
-      delivering: (message) => this.#traceDelivery(message),
+      delivering: this.#trace === undefined ? undefined : (message) => this.#traceDelivery(message),
       telling: (event) => this.#telling(event),
-      consumed: (stream, sequence) => (this.#replication ?? this.#machine).consumed(stream, sequence),
+      consumed: (stream, sequence, count) => {
+        if (this.#replication === undefined) this.#machine.consumed(stream, sequence);
+        else this.#replication.consumed(stream, sequence, count);
+      },
       passed: (stream, sequence) => {
         if (this.#replication === undefined) this.#machine.consumed(stream, sequence);
       },
@@ -483,9 +486,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   }
 
   #traceDelivery(message: Message): void {
-    if (this.#trace === undefined) return;
     const { id: m, sender: from, position, replayed } = message;
     const place = position > 0 ? { i: position } : {};
-    this.#trace({ n: this.name, e: "deliver", m, from, ...place, ...(replayed ? { replay: true } : {}) });
+    this.#trace?.({ n: this.name, e: "deliver", m, from, ...place, ...(replayed ? { replay: true } : {}) });
   }
 }

@@ -27,12 +27,16 @@ export interface InboxOwner {
   readonly stateful: boolean;
   /** Whether there is something besides the application, so that nobody need take events. */
   readonly unattended: boolean;
-  /** A message is about to be handed to the application. */
-  delivering(message: Message): void;
+  /** A message is about to be handed to the application; left out when nobody wants to know. */
+  readonly delivering?: ((message: Message) => void) | undefined;
   /** An event is about to be handed to the application. */
   telling(event: ControlEvent): void;
-  /** The application has taken a message and all before it of the same stream. */
-  consumed(stream: ReceiveStream | undefined, sequence: number): void;
+  /**
+   * The application has taken a message and all before it of the same stream.
+   *
+   * @param count How many of them since the last call: others may have been passed over.
+   */
+  consumed(stream: ReceiveStream | undefined, sequence: number, count: number): void;
   /** A command to a replicated object was passed over: it is not for the application. */
   passed(stream: ReceiveStream | undefined, sequence: number): void;
   /** The application's callback threw, or its promise was rejected: nobody knows what it has done. */
@@ -46,6 +50,9 @@ export interface InboxOwner {
   /** Some messages were taken: acknowledgements may be due. */
   settled(): void;
 }
+
+/** The streams of messages, at the same index. */
+type Streams = readonly (ReceiveStream | undefined)[];
 
 interface Waiter {
   readonly resolve: (result: IteratorResult<GroupEvent, undefined>) => void;
@@ -106,8 +113,11 @@ export class Inbox {
   }
 
   /** Takes what the driver brings. */
-  outputs(outputs: readonly GroupOutput[], streams: readonly (ReceiveStream | undefined)[]): void {
+  outputs(outputs: readonly GroupOutput[], streams: Streams): void {
     if (this.#closed) return;
+    if (this.#onMessages !== undefined && !this.#busy && this.#queue.length === 0 && areShown(outputs)) {
+      return this.#hand(this.#onMessages, outputs, outputs, streams); // nothing is before them
+    }
     for (let index = 0; index < outputs.length; index++) {
       const output = outputs[index];
       if (output.type === "message") this.#messageCount++;
@@ -225,17 +235,17 @@ export class Inbox {
   #handOne(message: Message): boolean {
     if (isHidden(message)) {
       const stream = this.#drop();
-      if (message.value !== UNDECODABLE) this.#owner.delivering(message);
+      if (message.value !== UNDECODABLE) this.#owner.delivering?.(message);
       // It counts as taken in its turn: with it, all before it of the same stream would be acknowledged.
       if (this.#current.length > 0) this.#current.push({ message, stream });
-      else this.#take(message, stream);
+      else this.#take(message, stream, 1);
       return true;
     }
     const waiter = this.#waiters.shift();
     if (waiter === undefined) return false;
     const stream = this.#drop();
     this.#current.push({ message, stream });
-    this.#owner.delivering(message);
+    this.#owner.delivering?.(message);
     waiter.resolve({ done: false, value: message });
     return true;
   }
@@ -275,7 +285,7 @@ export class Inbox {
   /** The application asks for more: it is done with what it had. */
   #takeCurrent(): void {
     if (this.#current.length === 0 || this.#closed) return;
-    for (const { message, stream } of this.#current) this.#take(message, stream);
+    for (const { message, stream } of this.#current) this.#take(message, stream, 1);
     this.#current = [];
     this.#owner.settled();
   }
@@ -295,19 +305,41 @@ export class Inbox {
     }
     for (let count = batch.length; count > 0; count--) this.#drop();
     if (shown !== batch) shown = batch.filter((message) => !isHidden(message));
-    for (const message of batch) if (message.value !== UNDECODABLE) this.#owner.delivering(message);
+    this.#hand(onMessages, shown, batch, streams);
+  }
+
+  /** Hands over a batch. @param shown What of it is for the application. */
+  #hand(
+    onMessages: OnMessages,
+    shown: readonly Message[],
+    batch: readonly Message[],
+    streams: Streams,
+  ): void {
+    const { delivering } = this.#owner;
+    if (delivering !== undefined) {
+      for (const message of batch) if (message.value !== UNDECODABLE) delivering(message);
+    }
     if (shown.length === 0) return this.#taken(batch, streams);
     this.#call("onMessages", () => onMessages(shown), () => this.#taken(batch, streams));
   }
 
-  #taken(batch: readonly Message[], streams: readonly (ReceiveStream | undefined)[]): void {
-    batch.forEach((message, index) => this.#take(message, streams[index]));
+  /** The application is done with a batch. What it took of a stream in one go is told in one go. */
+  #taken(batch: readonly Message[], streams: Streams): void {
+    let count = 0;
+    for (let index = 0; index < batch.length; index++) {
+      count++;
+      const isLast = index + 1 === batch.length || streams[index + 1] !== streams[index] ||
+        batch[index].value instanceof Command || batch[index + 1].value instanceof Command;
+      if (!isLast) continue;
+      this.#take(batch[index], streams[index], count);
+      count = 0;
+    }
     this.#owner.settled();
   }
 
-  #take(message: Message, stream: ReceiveStream | undefined): void {
+  #take(message: Message, stream: ReceiveStream | undefined, count: number): void {
     if (message.value instanceof Command) this.#owner.passed(stream, message.sequence);
-    else this.#owner.consumed(stream, message.sequence);
+    else this.#owner.consumed(stream, message.sequence, count);
   }
 
   /** Calls the application; while a promise of its is open nothing else is handed over. */
@@ -329,6 +361,12 @@ export class Inbox {
       this.#work();
     }).catch((error: unknown) => this.#owner.callbackFailed(what, error));
   }
+}
+
+/** Whether all are messages that the application may see. */
+function areShown(outputs: readonly GroupOutput[]): outputs is readonly Message[] {
+  for (const output of outputs) if (output.type !== "message" || isHidden(output)) return false;
+  return outputs.length > 0;
 }
 
 /** Whether the application must not see it. */

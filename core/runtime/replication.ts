@@ -164,11 +164,11 @@ export class Replication implements Caller {
     return { outputs: rest, streams: restStreams };
   }
 
-  /** The application has taken a message, and all before it of the same stream. */
-  consumed(stream: ReceiveStream | undefined, sequence: number): void {
+  /** The application has taken a message, and all before it of the same stream. @param count How many since the last call. */
+  consumed(stream: ReceiveStream | undefined, sequence: number, count: number): void {
     if (stream === undefined) return;
     const taken = this.#takenOf(stream);
-    taken.pending = Math.max(0, taken.pending - 1);
+    taken.pending = Math.max(0, taken.pending - count);
     const through = taken.pending === 0 ? Math.max(sequence, taken.applied) : sequence;
     this.#context.machine.consumed(stream, through);
   }

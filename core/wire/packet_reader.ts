@@ -135,12 +135,12 @@ export class PacketReader {
   }
 
   #read(): boolean {
-    const view = this.view;
+    const { view, bytes } = this; // the length of a view of another kind is slow to get
     const start = this.bodyEnd;
-    if (start + MESSAGE_HEADER_BYTES > view.byteLength) return false;
+    if (start + MESSAGE_HEADER_BYTES > bytes.length) return false;
     const bodyStart = start + MESSAGE_HEADER_BYTES;
     const bodyEnd = bodyStart + view.getUint32(start + 4);
-    if (bodyEnd > view.byteLength) return false;
+    if (bodyEnd > bytes.length) return false;
     this.start = start;
     this.kind = view.getUint8(start);
     this.flags = view.getUint8(start + 1);
