@@ -3,7 +3,8 @@
  * they have placed, and, with Lamport's engine, what time it is.
  *
  * In small views everybody tells everybody what is placed, so that a majority is known one step sooner; in large ones members tell
- * the leader, who tells what a majority has. Whatever is lost is said again with the next heartbeat.
+ * the leader, who tells what a majority has. Of three members with a sequencer the leader, by its ORDERs, and any other one are a
+ * majority: so only the leader need be told. Whatever is lost is said again with the next heartbeat.
  */
 import { LamportEngine } from "../order/lamport.ts";
 import type { Sequencer } from "../order/sequencer.ts";
@@ -94,7 +95,10 @@ export class Ordering {
     if (!news || silent) return told;
     this.#placedTold = placed;
     this.#committedTold = committed;
-    if (few || leads) {
+    // What goes to everybody anyway takes it along.
+    const leaderOnly = this.#sequencer !== undefined && this.#total.quorum() <= 2 &&
+      state.multicast.openBytes === 0;
+    if (leads || (few && !leaderOnly)) {
       state.beginMulticast(Kind.placed, 0, 0, 0, placed, committed);
       return true;
     }
