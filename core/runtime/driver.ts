@@ -51,6 +51,8 @@ export class Driver implements TransportHandler {
   /** Multicast packets that the transport had no room for. */
   #backlog: Uint8Array[] = [];
   #turnDue = false;
+  /** Calls off the turn that comes if the packet does not that was announced. */
+  #cancelPatience: (() => void) | undefined = undefined;
   /** What leaves once what is on its way to the disk is there; `undefined` when nothing is. */
   #held: Outgoing | undefined = undefined;
   #cancelTimer: (() => void) | undefined = undefined;
@@ -85,6 +87,7 @@ export class Driver implements TransportHandler {
   stop(): void {
     this.#stopped = true;
     this.#cancelTimer?.();
+    this.#cancelPatience?.();
   }
 
   /** Something was put into the machine: a turn is due. */
@@ -95,14 +98,17 @@ export class Driver implements TransportHandler {
   }
 
   /** @inheritdoc */
-  packet(bytes: Uint8Array): void {
+  packet(bytes: Uint8Array, more: boolean = false): void {
     if (this.#stopped) return;
+    const now = this.#environment.now();
     try {
-      this.#machine.receive(bytes, this.#environment.now());
+      this.#machine.receive(bytes, now);
     } catch (error) {
       this.#fail(error);
     }
-    this.wake();
+    if (!more) return this.wake();
+    // The turn comes after the packet that follows; or soon, should none follow.
+    if (!this.#stopped) this.#cancelPatience ??= this.#environment.at(now, () => this.wake());
   }
 
   /** @inheritdoc */
@@ -128,6 +134,8 @@ export class Driver implements TransportHandler {
 
   #turn(): void {
     this.#turnDue = false;
+    this.#cancelPatience?.();
+    this.#cancelPatience = undefined;
     if (this.#stopped) return;
     this.#guard(() => {
       const next = this.#machine.flush(this.#environment.now());

@@ -60,7 +60,7 @@ export async function join(options: JoinOptions): Promise<Group> {
   // The adapter needs its handler before it knows its address, the machine its address before it exists.
   let driver: TransportHandler | undefined;
   const address = await transport.open({
-    packet: (bytes) => driver?.packet(bytes),
+    packet: (bytes, more) => driver?.packet(bytes, more),
     drain: () => driver?.drain(),
     reachable: (peer, up) => driver?.reachable(peer, up),
     stranger: (peer) => driver?.stranger?.(peer),

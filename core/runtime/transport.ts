@@ -26,8 +26,13 @@ export interface TransportTraits {
 
 /** What an adapter calls. All calls come from the event loop, never from within `multicast` or `unicast`. */
 export interface TransportHandler {
-  /** A packet arrived. The bytes belong to the handler from now on: the adapter never reuses them. */
-  packet(bytes: Uint8Array): void;
+  /**
+   * A packet arrived. The bytes belong to the handler from now on: the adapter never reuses them.
+   *
+   * @param more Whether another one is here already and follows at once, so that what follows from this one may wait for it: a
+   *   handful are answered together. Left out: it is not known. Should it not follow after all, nothing is lost but a moment.
+   */
+  packet(bytes: Uint8Array, more?: boolean): void;
   /** After a `full`: there is room again. */
   drain(): void;
   /**

@@ -80,7 +80,7 @@ export class ZeroMqTransport implements Transport {
     this.#intake = new Intake(this.#boot, settings.packetBytesMax, this.#counters, {
       linkAt: (address) => this.#state === "open" ? this.#links.get(address) : undefined,
       linkOf: (boot) => this.#linkOf(boot),
-      packet: (bytes) => this.#deliver(bytes),
+      packet: (bytes, more) => this.#deliver(bytes, more),
       stranger: (address) => this.#tell((handler) => handler.stranger?.(address)),
       acknowledged: (link) => this.#acknowledge(link),
       left: (link) => {
@@ -123,8 +123,8 @@ export class ZeroMqTransport implements Transport {
     this.#handler = handler;
     const { router, subscriber } = this.#sockets;
     this.#reception = startReception(this.#settings.receive, [
-      { socket: router, take: (parts) => this.#intake.unicast(parts) },
-      { socket: subscriber, take: (parts) => this.#intake.multicast(parts) },
+      { socket: router, take: (parts, more) => this.#intake.unicast(parts, more) },
+      { socket: subscriber, take: (parts, more) => this.#intake.multicast(parts, more) },
     ]);
     this.#state = "open";
     this.#probeAtMs = performance.now();
@@ -237,12 +237,12 @@ export class ZeroMqTransport implements Transport {
 
   // Receiving.
 
-  #deliver(bytes: Uint8Array): boolean {
+  #deliver(bytes: Uint8Array, more: boolean): boolean {
     if (this.#state !== "open") return false;
     this.#counters.packetsReceived++;
     this.#counters.bytesReceived += bytes.byteLength;
     this.#tell((handler) =>
-      handler.packet(new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength))
+      handler.packet(new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.byteLength), more)
     );
     return true;
   }

@@ -20,8 +20,8 @@ export interface IntakePorts {
   linkAt(address: Address): Link | undefined;
   /** The link to a peer's life. */
   linkOf(boot: Boot): Link | undefined;
-  /** A packet for the group; says whether it was taken. */
-  packet(bytes: Uint8Array): boolean;
+  /** A packet for the group, and whether more is here already; says whether it was taken. */
+  packet(bytes: Uint8Array, more: boolean): boolean;
   /** A peer has confirmed everything up to this adapter's farewell. */
   acknowledged(link: Link | undefined): void;
   /** A peer has said farewell by unicast. */
@@ -60,7 +60,7 @@ export class Intake {
   }
 
   /** Takes a message of the ROUTER; says whether it was a packet. */
-  unicast(parts: Uint8Array[]): boolean {
+  unicast(parts: Uint8Array[], more: boolean): boolean {
     if (parts.length !== 2) {
       this.#counters.foreignFrames++;
       return false;
@@ -77,26 +77,26 @@ export class Intake {
         return false;
       }
     }
-    return this.#deliver(bytes);
+    return this.#deliver(bytes, more);
   }
 
   /** Takes a message of the SUB socket; says whether it was a packet. */
-  multicast(parts: Uint8Array[]): boolean {
+  multicast(parts: Uint8Array[], more: boolean): boolean {
     if (parts.length !== 1) {
       this.#counters.foreignFrames++;
       return false;
     }
-    if (!isFrame(parts[0])) return this.#deliver(parts[0]);
+    if (!isFrame(parts[0])) return this.#deliver(parts[0], more);
     this.#takeFrame(parts[0], undefined);
     return false;
   }
 
-  #deliver(bytes: Uint8Array): boolean {
+  #deliver(bytes: Uint8Array, more: boolean): boolean {
     if (bytes.byteLength > this.#packetBytesMax || bytes.byteLength === 0) {
       this.#counters.foreignFrames++;
       return false;
     }
-    return this.#ports.packet(bytes);
+    return this.#ports.packet(bytes, more);
   }
 
   #takeFrame(bytes: Uint8Array, route: Uint8Array | undefined): void {

@@ -19,8 +19,12 @@ export interface ReceivingSocket {
 /** A socket and what to do with its messages. */
 export interface Source {
   readonly socket: ReceivingSocket;
-  /** Takes a message; must not throw. Says whether it was a packet, so that more may follow soon. */
-  take(parts: Uint8Array[]): boolean;
+  /**
+   * Takes a message; must not throw. Says whether it was a packet, so that more may follow soon.
+   *
+   * @param more Whether another one is here already, and comes next.
+   */
+  take(parts: Uint8Array[], more: boolean): boolean;
 }
 
 /** A running reception. */
@@ -32,6 +36,8 @@ export interface Reception {
 /** How messages are awaited. */
 export type ReceiveStrategy = "pending" | "polling";
 
+/** Most messages taken as belonging together: what many packets lead to is not to wait for ever more of them. */
+const RUN = 8;
 /** Most messages taken before the event loop gets a turn. */
 const BATCH = 256;
 /** Longest time of one batch, in milliseconds. */
@@ -51,10 +57,13 @@ export function startReception(strategy: ReceiveStrategy, sources: readonly Sour
 function receivePending(sources: readonly Source[]): Reception {
   let stopped = false;
   const loop = async ({ socket, take }: Source): Promise<void> => {
-    while (!stopped) {
+    for (let run = 1; !stopped;) {
       try {
         const parts = await socket.receive();
-        if (!stopped) take(parts);
+        if (stopped) return;
+        const more = run < RUN && socket.readable;
+        run = more ? run + 1 : 1;
+        take(parts, more);
       } catch {
         // Closing a socket fails its pending receive; anything else passes, but must not spin.
         if (stopped || socket.closed) return;
@@ -81,13 +90,15 @@ function receivePolling(sources: readonly Source[]): Reception {
     let outcome: "packets" | "frames" | "nothing" = "nothing";
     let budget = BATCH;
     for (const { socket, take } of sources) {
-      while (budget > 0 && !stopped && socket.readable) {
+      let more = socket.readable;
+      while (budget > 0 && !stopped && more) {
         const parts = await socket.receive();
         if (stopped) return "nothing";
-        if (take(parts)) outcome = "packets";
-        else if (outcome === "nothing") outcome = "frames";
         budget--;
         if ((budget & 15) === 0 && performance.now() > endMs) budget = 0;
+        more = socket.readable;
+        if (take(parts, more && budget % RUN !== 0)) outcome = "packets";
+        else if (outcome === "nothing") outcome = "frames";
       }
       budget = Math.max(budget, BATCH >> 2); // A flood on one socket leaves the other its share.
     }
