@@ -32,7 +32,10 @@ export interface Limits {
    * Default 64 MiB.
    */
   readonly tailBytesMax: number;
-  /** Bytes of log after which a durable member takes a snapshot of its application's state. 64 KiB to 1 GiB. Default 64 MiB. */
+  /**
+   * Bytes of log after which a durable member takes a snapshot of its application's state. When as much again has come, and the
+   * snapshot has not, the log grows on, and the application is warned (`snapshot`). 64 KiB to 1 GiB. Default 64 MiB.
+   */
   readonly logBytesMax: number;
 }
 

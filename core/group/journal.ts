@@ -40,6 +40,9 @@ export class Journal {
     | { readonly through: number; readonly view: Uint8Array; readonly packets: readonly Uint8Array[] }
     | undefined;
 
+  /** Bytes of the log at which somebody must be told that a snapshot is overdue. */
+  #overdueBytes = Infinity;
+
   /** @param last Number of the last entry on disk. @param bytes Bytes of the log on disk. */
   constructor(state: GroupState, last: number, bytes: number) {
     this.#state = state;
@@ -78,6 +81,7 @@ export class Journal {
   /** A snapshot of the application is asked for, which will cover what was delivered so far. @returns Number of the question. */
   ask(view: ViewEntry): number {
     this.note();
+    this.#overdueBytes = this.#bytes + this.#state.config.limits.logBytesMax;
     this.#asked = { through: this.#last, view: encodeViewEntry(view), packets: this.#packets() };
     return ++this.#asks;
   }
@@ -105,7 +109,19 @@ export class Journal {
     const first = this.#last - this.#entries.length + 1;
     this.#entries = [];
     this.#bytes += bytes.length;
+    if (this.#asked !== undefined && this.#bytes > this.#overdueBytes) this.#warn();
     return { first, last: this.#last, bytes };
+  }
+
+  /** The application owes a snapshot: without it the log grows for ever, and it is asked for no other one. */
+  #warn(): void {
+    const { logBytesMax } = this.#state.config.limits;
+    this.#overdueBytes += logBytesMax;
+    this.#state.warn(
+      "snapshot",
+      `the log has ${this.#bytes} bytes and cannot be shortened: the application has not given the snapshot that it was asked for, ` +
+        `and more than ${logBytesMax} bytes (limits.logBytesMax) have come since`,
+    );
   }
 
   #write(through: number, { snapshot, entries }: Beginning, packets: readonly Uint8Array[]): void {

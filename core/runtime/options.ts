@@ -79,8 +79,9 @@ export interface JoinOptions {
 /** An application's state: what it has made of the messages so far. */
 export interface StateHandler {
   /**
-   * Gives the state for a member that joins. What it holds must be fixed before the call returns; a promise may be returned for
-   * the bytes. Called between two messages: everything delivered so far is in it, nothing later.
+   * Gives the state for a member that joins, and at the level `durable` for the own store. What it holds must be fixed before the
+   * call returns; a promise may be returned for the bytes. Called between two messages: everything delivered so far is in it,
+   * nothing later. While a promise is open no other snapshot is taken for the store, and its log grows: see `limits.logBytesMax`.
    *
    * @returns At most `limits.snapshotBytesMax` bytes.
    */
