@@ -6,9 +6,7 @@ import {
   memoryStore,
   type Message,
   replicate,
-  type ReplicatedCounter,
   replicatedCounter,
-  type ReplicatedLog,
   replicatedLog,
   type ReplicatedMap,
   replicatedMap,
@@ -17,36 +15,9 @@ import { memory, MemoryNetwork } from "@tutti/tutti/memory";
 import { join } from "@tutti/tutti";
 import { type Choices, DEADLINE_MS, fails, groupSuite, member, TIMING, until } from "../group/members.ts";
 import { listMachine } from "./commands.ts";
+import { NAMES, type Objects, objects, replicated } from "./replicated.ts";
 
 const test = groupSuite("replication/group");
-
-const NAMES = ["P1", "P2", "P3"];
-
-interface Objects {
-  readonly users: ReplicatedMap<string, unknown>;
-  readonly hits: ReplicatedCounter;
-  readonly events: ReplicatedLog<unknown>;
-}
-
-function objects(): Objects {
-  return { users: replicatedMap(), hits: replicatedCounter(), events: replicatedLog() };
-}
-
-/** A group, each member with objects of its own. */
-async function replicated(
-  names: readonly string[],
-  choices: Choices = {},
-): Promise<{ groups: Group[]; all: Objects[]; network: MemoryNetwork }> {
-  const network = choices.network ?? new MemoryNetwork();
-  const all = names.map(() => objects());
-  const groups = await Promise.all(
-    names.map((name, index) =>
-      member(name, names, { order: "total", ...choices, network, replicas: { ...all[index] } })
-    ),
-  );
-  await Promise.all(groups.map((group) => group.ready({ deadline: DEADLINE_MS })));
-  return { groups, all, network };
-}
 
 for (const engine of ["sequencer", "lamport"] as const) {
   test(`what one member has done every other one reads at once, with the engine ${engine}`, async () => {
@@ -73,23 +44,6 @@ for (const engine of ["sequencer", "lamport"] as const) {
     assert.equal(await two.events.read(0), { first: 1, next: 2, entries: [{ index: 1, value: "y" }] });
   });
 }
-
-test("a leader reads without a message, and what others have just done", async () => {
-  const { all, groups } = await replicated(NAMES);
-  const leader = groups.findIndex((group) => group.view?.members[group.view.leader].name === group.name);
-  await until("the leader is sure", () => groups[leader].leadership() !== undefined);
-  const [other] = all.filter((_, index) => index !== leader);
-  await other.hits.add(5);
-  const sent = (): number => groups[leader].stats().messagesSent;
-  const before = sent();
-  assert.is(await all[leader].hits.get(), 5);
-  assert.is(sent(), before);
-  const adds = Array.from({ length: 100 }, () => other.hits.add());
-  for (const add of adds) {
-    const sum = await add;
-    assert.ok(await all[leader].hits.get() >= sum, "a read is older than what was confirmed before");
-  }
-});
 
 test("many commands from everywhere at once take effect once each, more than a window of them", async () => {
   const { all, groups } = await replicated(NAMES, { limits: { windowMessages: 64 } });
@@ -217,20 +171,6 @@ test("a loop of calls lets timers and packets in, although a group of one answer
   setTimeout(() => turned = true, 1);
   for (let count = 0; !turned && count < 1_000_000; count++) await hits.add();
   assert.ok(turned);
-});
-
-test("reads that wait at the same time share a barrier", async () => {
-  const { groups, all } = await replicated(NAMES);
-  await all[1].users.set("k", 1);
-  const before = groups[0].stats().messagesSent;
-  assert.equal(
-    new Set(await Promise.all(Array.from({ length: 200 }, () => all[0].users.get("k")))),
-    new Set([1]),
-  );
-  const sent = groups[0].stats().messagesSent - before;
-  assert.ok(sent <= 2, `${sent} messages`);
-  await groups[0].readBarrier();
-  await fails("InvalidArgument", async () => await (await member("P9", ["P9"])).readBarrier(), /no replicas/);
 });
 
 test("what a machine throws, and what it gives that cannot travel, is told to the caller", async () => {
