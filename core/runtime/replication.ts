@@ -257,7 +257,8 @@ export class Replication implements Caller {
     if (output.type === "message" || output.type === "restore") this.#position = output.position;
     if (output.type !== "view" && output.type !== "evicted") return;
     this.#view = output.type === "view" ? output.view.number : 0;
-    if (this.#view === 1) this.#position = 0; // a new group
+    // Not at a first view: a member that comes back from its disk may be in that one, behind all that it has delivered.
+    if (output.type === "evicted") this.#position = 0; // of the group that it joins or founds next
     this.#reads.settle(() => true, ({ accept }) => accept(false));
   }
 

@@ -1,7 +1,8 @@
 /** Linearizable reads of whole groups over the in-process network. */
 import * as assert from "uvu/assert";
-import { fails, groupSuite, member, until } from "../group/members.ts";
-import { NAMES, replicated } from "./replicated.ts";
+import { DEADLINE_MS, fails, groupSuite, member, until } from "../group/members.ts";
+import { type Group, memoryStore, type ReplicatedCounter } from "@tutti/tutti";
+import { NAMES, objects, replicated } from "./replicated.ts";
 
 const test = groupSuite("replication/reads");
 
@@ -35,6 +36,28 @@ test("reads that wait at the same time at a member that does not lead share a ba
   assert.ok(sent === 1 || sent === 2, `${sent} messages`);
   await groups[index].readBarrier();
   await fails("InvalidArgument", async () => await (await member("P9", ["P9"])).readBarrier(), /no replicas/);
+});
+
+test("a durable group of one that comes back in its first view reads what it had without a message", async () => {
+  const store = memoryStore();
+  const start = async (): Promise<{ group: Group; hits: ReplicatedCounter }> => {
+    const { hits } = objects();
+    const group = await member("P1", [], { order: "total", level: "durable", store, replicas: { hits } });
+    await group.ready({ deadline: DEADLINE_MS });
+    return { group, hits };
+  };
+  const before = await start();
+  await before.hits.add(7);
+  assert.is(before.group.view?.number, 1);
+  await before.group.close({ deadline: 0 });
+  const { group, hits } = await start();
+  await until("the view after the first is there", () => group.view?.number === 2);
+  await until("it is sure to lead", () => group.leadership() !== undefined);
+  const { messagesSent } = group.stats();
+  assert.is(await hits.get({ deadline: DEADLINE_MS }), 7);
+  assert.is(group.stats().messagesSent, messagesSent);
+  assert.is(await hits.add(), 8);
+  assert.is(await hits.get(), 8);
 });
 
 test.run();
