@@ -43,7 +43,7 @@ export interface StateMachine<Command, Result, Question = never, Answer = never>
    * @returns A `Uint8Array`, or plain data; at most `snapshotBytesMax` bytes once encoded.
    */
   snapshot(): unknown;
-  /** Replaces the whole state by what `snapshot` gave at another member, or at this one before. */
+  /** Replaces the whole state by what `snapshot` gave at another member, or at this one before. At once, as `apply`. */
   restore(snapshot: unknown): void;
 }
 
@@ -104,7 +104,7 @@ export class UserMachine implements Machine {
     if (typeof value === "symbol" || snapshot.length === 0) {
       throw new TuttiError("InvalidArgument", "Cannot restore the machine: its snapshot is damaged");
     }
-    this.#machine.restore(value);
+    refusePromise("restore", this.#machine.restore(value));
     this.changes++;
     return [];
   }
@@ -116,12 +116,18 @@ function decode({ encoding, bytes }: EncodedValue): unknown {
 }
 
 function encode(what: string, value: unknown): EncodedValue {
-  if (typeof (value as PromiseLike<unknown> | undefined)?.then === "function") {
-    throw new TuttiError(
-      "Unencodable",
-      `Cannot go on: ${what} returned a promise; it must do its work at once`,
-    );
-  }
+  refusePromise(what, value);
   const { encoding, bytes } = encodeValue(value);
   return { encoding, bytes: copyBytes(bytes) };
+}
+
+function refusePromise(what: string, value: unknown): void {
+  const promise = value as PromiseLike<unknown> | undefined;
+  if (typeof promise?.then !== "function") return;
+  // What it may be rejected with is nobody's: left alone, it would end the process, at every member.
+  promise.then(undefined, () => {});
+  throw new TuttiError(
+    "Unencodable",
+    `Cannot go on: ${what} returned a promise; it must do its work at once`,
+  );
 }
