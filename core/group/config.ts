@@ -11,6 +11,7 @@ import {
   NAME_BYTES_MAX,
 } from "../base/ids.ts";
 import type { ElectionName } from "../election/mod.ts";
+import type { BallotRecord } from "../membership/ballot_record.ts";
 import type { EngineName, LevelName, OrderName } from "../wire/control.ts";
 
 /** Bounds of memory and of packets. All in bytes or counts of messages. */
@@ -121,6 +122,14 @@ export interface GroupConfig {
 export function orderLabel({ order, engine, level, compression }: GroupConfig): string {
   const label = order === "total" ? `total/${engine}/${level}` : order;
   return compression === undefined ? label : `${label}+${compression.name}`;
+}
+
+/** What a record on disk says of the group, whatever its views. */
+export type RecordHead = Pick<BallotRecord, "group" | "order" | "replicas">;
+
+/** What a record on disk says of the group that a member is configured for. */
+export function recordHead(config: GroupConfig): RecordHead {
+  return { group: config.group, order: orderLabel(config), replicas: config.replicas ?? "" };
 }
 
 /** The default bounds. */

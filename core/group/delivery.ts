@@ -43,7 +43,8 @@ export class Delivery {
         const { member, incarnation } = state.view.peers[stream.rank];
         const value = this.#valueIn(carrier, offset);
         const own = stream === state.loopback;
-        const message = this.message(member, incarnation, sequence, lamport, value, own);
+        const run = carrier.view === undefined ? carrier.run : this.#released.run;
+        const message = this.message(member, incarnation, run, sequence, lamport, value, own);
         message.position = position;
         this.release(stream, message);
       },
@@ -123,11 +124,13 @@ export class Delivery {
    * Makes a message.
    *
    * @param incarnation The life that sent it.
+   * @param run The run of that life.
    * @param value As `value` gives it.
    */
   message(
     sender: Member,
     incarnation: Incarnation,
+    run: number,
     sequence: number,
     lamport: number,
     value: unknown,
@@ -143,7 +146,7 @@ export class Delivery {
       counters.undecodable++;
       this.#state.warn("undecodable", `${sender.name} sent a value that cannot be decoded`);
     }
-    return new Message(sender.name, incarnation, sequence, lamport, value, own);
+    return new Message(sender.name, incarnation, sequence, lamport, value, own, run);
   }
 
   /** What was sent, by its payload; `UNDECODABLE` if no honest member can have sent it. */
@@ -168,7 +171,7 @@ export class Delivery {
   }
 
   #handPacket(stream: ReceiveStream, reader: PacketReader): void {
-    const packet = { bytes: reader.bytes, view: reader.view, flags: 0 };
+    const packet = { bytes: reader.bytes, view: reader.view, flags: 0, run: 0 };
     while (reader.next()) {
       if (reader.kind !== Kind.data || !this.isNext(stream, reader.a)) continue;
       if (reader.a > stream.through) return;
@@ -194,7 +197,7 @@ export class Delivery {
         if (reader.more) continue;
         stream.partial = undefined;
         dependencies = partial.dependencies;
-        carrier = { bytes: partial.whole(), view: undefined, flags: reader.flags };
+        carrier = { bytes: partial.whole(), view: undefined, flags: reader.flags, run: reader.run };
       }
       this.order.offer(stream, sequence, dependencies, lamport, carrier, reader.start);
     }
@@ -203,7 +206,7 @@ export class Delivery {
 
 function readDependencies(reader: PacketReader): number[] {
   const dependencies: number[] = [];
-  for (let offset = reader.bodyStart; offset < reader.payloadStart; offset += DEPENDENCY_BYTES) {
+  for (let offset = reader.dependenciesStart; offset < reader.payloadStart; offset += DEPENDENCY_BYTES) {
     dependencies.push(
       reader.view.getUint16(offset),
       readU64(reader.view, offset + 2),

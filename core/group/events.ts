@@ -5,11 +5,11 @@ import type { Departure, Member, View } from "../membership/view.ts";
 import type { Departed } from "./roster.ts";
 
 /**
- * Names one message for good: no two messages that ever leave a process have the same, not even after a restart (W16). What a durable
- * member was given and had not written to its disk when it was killed never left: its id is given again.
+ * Names one message for good: no two messages of a group ever have the same, not even after a restart (W16). A durable member that
+ * comes back may give the number of a message that never reached its disk to another one; the run tells them apart.
  */
-export function messageId(sender: string, incarnation: number, sequence: number): string {
-  return `${sender}@${incarnation}_${sequence}`;
+export function messageId(sender: string, incarnation: number, run: number, sequence: number): string {
+  return run === 0 ? `${sender}@${incarnation}_${sequence}` : `${sender}@${incarnation}.${run}_${sequence}`;
 }
 
 /**
@@ -25,6 +25,8 @@ export class Message {
   readonly sender: MemberName;
   /** Which life of the sender. */
   readonly incarnation: Incarnation;
+  /** Which run of that life: how often the sender's process had come back as the member that it was. Only at the level `durable`. */
+  readonly run: number;
   /** Number of the message in the sender's life: 1, 2, 3 and so on. */
   readonly sequence: number;
   /** Lamport time at which it was sent. */
@@ -48,7 +50,9 @@ export class Message {
     lamport: number,
     value: unknown,
     own: boolean,
+    run: number = 0,
   ) {
+    this.run = run;
     this.sender = sender;
     this.incarnation = incarnation;
     this.sequence = sequence;
@@ -60,7 +64,7 @@ export class Message {
 
   /** Names the message for good, for example `P1@1790000000000000_17`. */
   get id(): string {
-    return messageId(this.sender, this.incarnation, this.sequence);
+    return messageId(this.sender, this.incarnation, this.run, this.sequence);
   }
 }
 

@@ -10,14 +10,13 @@
  * integrity, FIFO without gaps, causal order where configured; at most one leader for each view.
  */
 import { TuttiError } from "../base/errors.ts";
-import { type BallotRecord, readRecord } from "../membership/ballot_record.ts";
 import type { Address, Incarnation } from "../base/ids.ts";
 import type { Proposal } from "../membership/proposal.ts";
 import { type Departure, rankIn } from "../membership/view.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { Kind, writeU64 } from "../wire/message.ts";
 import { Admission } from "./admission.ts";
-import { checkConfig, type GroupConfig } from "./config.ts";
+import { checkConfig, type GroupConfig, recordHead } from "./config.ts";
 import { Delivery } from "./delivery.ts";
 import { Giving } from "./giving.ts";
 import { Journal } from "./journal.ts";
@@ -29,6 +28,7 @@ import { Repair } from "./repair.ts";
 import { Sending } from "./sending.ts";
 import { GroupState } from "./state.ts";
 import type { Stored, StoreWrite } from "./stored.ts";
+import { checkRecord } from "./stored_record.ts";
 import { Taking } from "./taking.ts";
 import { encodeViewEntry } from "./transfer.ts";
 import { Voter } from "./voter.ts";
@@ -392,13 +392,13 @@ export class GroupMachine {
     this.#excluded(undefined, before < 0 ? undefined : cut[before]);
     this.admission.start([...view.members, ...members].map((member) => member.address));
     if (rank < 0 || state.phase !== "joining") return;
-    const { group } = state.config;
     this.voter = new Voter(state, {
-      group,
+      ...recordHead(state.config),
       lineage,
       number,
       members,
       rank,
+      run: 0,
       promised: 0,
       accepted: undefined,
       holds: [],
@@ -467,29 +467,4 @@ export class GroupMachine {
     counters.acksSent++;
     stream.acknowledged(now);
   }
-}
-
-/** A record as it was stored; damage, and another group's, are errors, never "nothing" (W15, H67). */
-function checkRecord(bytes: Uint8Array, { group, name, address }: GroupConfig): BallotRecord {
-  const record = readRecord(bytes);
-  if (record === undefined) {
-    throw new TuttiError(
-      "StoreFailed",
-      "Cannot join: what is in the store is damaged; restore it, or use an empty one",
-    );
-  }
-  if (record.group !== group) {
-    throw new TuttiError(
-      "StoreFailed",
-      `Cannot join: the store is that of group ${record.group}, not ${group}`,
-    );
-  }
-  const own = record.members[record.rank];
-  if (own.name !== name || own.address !== address) {
-    throw new TuttiError(
-      "StoreFailed",
-      `Cannot join: the store is that of ${own.name} at ${own.address}, not of ${name} at ${address}`,
-    );
-  }
-  return record;
 }

@@ -4,7 +4,7 @@
  * The agreement itself is in membership/view_change.ts; what starts it may be wrong at any time without harm.
  */
 import type { Address } from "../base/ids.ts";
-import { type BallotRecord, encodeRecord } from "../membership/ballot_record.ts";
+import type { BallotRecord } from "../membership/ballot_record.ts";
 import type { Answer, Proposal } from "../membership/proposal.ts";
 import { type ChangeMessage, type ChangePort, ViewChange } from "../membership/view_change.ts";
 import { type Departure, isSameMember, type Member, rankIn, type View } from "../membership/view.ts";
@@ -136,13 +136,14 @@ export class Membership implements ChangePort {
    * The whole journal was read: this member is wedged. Its former run may have heard the leader a moment before it ended, and so
    * this one stands by it as long.
    */
-  comeBack({ promised, accepted, returns }: BallotRecord, now: number): void {
+  comeBack({ promised, accepted, run, returns }: BallotRecord, now: number): void {
     this.#now = now;
     const { state } = this.change as ViewChange;
     state.promised = Math.max(promised, 1);
     state.accepted = accepted;
     this.wedge();
     this.#giveUpAt = Math.max(this.#giveUpAt, this.#watch.comeBack(now));
+    this.#state.run = run + 1;
     this.#returns = returns + 1;
     this.#repair.beat = this.#returns * RETURN_BEATS;
     this.persist();
@@ -366,11 +367,10 @@ export class Membership implements ChangePort {
 
   /** @inheritdoc */
   persist(over: boolean = false): void {
-    const { config, view } = this.#state;
+    const { view } = this.#state;
     if (view.self === undefined) return;
     const { promised, accepted } = this.change?.state ?? { promised: 0, accepted: undefined };
-    this.#state.record = encodeRecord({
-      group: config.group,
+    this.#state.keep({
       lineage: view.view.lineage,
       number: view.number,
       members: view.view.members,

@@ -19,6 +19,8 @@ export interface Carrier {
   readonly view: DataView | undefined;
   /** Flags of the message that was in fragments. */
   readonly flags: number;
+  /** In which run of its life the sender sent the message that was in fragments. */
+  readonly run: number;
 }
 
 /** Bytes of the first position of an ORDER, and of each run. */

@@ -3,7 +3,7 @@
  * larger than a packet travels in fragments. Own messages reach this member itself by the same bytes as all others.
  */
 import { copyBytes } from "../base/bytes.ts";
-import { DEPENDENCY_BYTES, MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES } from "../wire/limits.ts";
+import { DEPENDENCY_BYTES, MESSAGE_HEADER_BYTES, PACKET_HEADER_BYTES, RUN_BYTES } from "../wire/limits.ts";
 import { DataFlag, Encoding, Kind, writeU64 } from "../wire/message.ts";
 import type { Delivery } from "./delivery.ts";
 import { orderBytes, writeOrder } from "./order_stage.ts";
@@ -95,7 +95,12 @@ export class Sending {
   /** Bytes of dependencies and payload of one DATA message. */
   get #fragmentBytes(): number {
     const { limits, packetBytesMax } = this.#state.config;
-    return Math.min(limits.bundleBytes, packetBytesMax) - OVERHEAD_BYTES;
+    return Math.min(limits.bundleBytes, packetBytesMax) - OVERHEAD_BYTES - this.#runBytes;
+  }
+
+  /** Bytes that name the run, in each DATA message. */
+  get #runBytes(): number {
+    return this.#state.run === 0 ? 0 : RUN_BYTES;
   }
 
   #putFragments(flags: number, dependencies: readonly number[], payload: Uint8Array, lamport: number): void {
@@ -110,9 +115,14 @@ export class Sending {
 
   /** Writes a DATA message, a whole one or a fragment. */
   #put(flags: number, dependencies: readonly number[], payload: Uint8Array, lamport: number): void {
-    const { multicast } = this.#state;
+    const { multicast, run } = this.#state;
     const count = dependencies.length / 3;
-    let offset = this.#begin(flags, count, count * DEPENDENCY_BYTES + payload.length, lamport);
+    const bodyBytes = this.#runBytes + count * DEPENDENCY_BYTES + payload.length;
+    let offset = this.#begin(run === 0 ? flags : flags | DataFlag.run, count, bodyBytes, lamport);
+    if (run > 0) {
+      multicast.view.setUint32(offset, run);
+      offset += RUN_BYTES;
+    }
     for (let index = 0; index < dependencies.length; index += 3) {
       multicast.view.setUint16(offset, dependencies[index]);
       writeU64(multicast.view, offset + 2, dependencies[index + 1]);

@@ -4,6 +4,7 @@ import { invariant } from "../base/errors.ts";
 import { type Address, hash32, type Incarnation } from "../base/ids.ts";
 import { Random } from "../base/random.ts";
 import { LamportClock } from "../clock/lamport.ts";
+import { type BallotRecord, encodeRecord } from "../membership/ballot_record.ts";
 import type { Member } from "../membership/view.ts";
 import { ReceiveStream } from "../multicast/receive_stream.ts";
 import { SendStream } from "../multicast/send_stream.ts";
@@ -11,7 +12,7 @@ import { OBSERVER_RANK } from "../wire/limits.ts";
 import type { Kind } from "../wire/message.ts";
 import type { Request } from "../wire/exchange.ts";
 import { lineageKey, type PacketIdentity, PacketWriter } from "../wire/packet_writer.ts";
-import type { GroupConfig } from "./config.ts";
+import { type GroupConfig, type RecordHead, recordHead } from "./config.ts";
 import type { Delivered, GroupOutput, WarningEvent } from "./events.ts";
 import type { Roster } from "./roster.ts";
 import { Counters } from "./stats.ts";
@@ -88,6 +89,8 @@ export class GroupState {
   requests: Request[] = [];
   /** What must be on disk before anything is sent; `undefined` when nothing has changed. */
   record: Uint8Array | undefined = undefined;
+  /** How often this process has come back as the member that it was. */
+  run = 0;
   /** A snapshot that is to be on disk likewise. */
   stored: StoredSnapshot | undefined = undefined;
   /** Why this member cannot go on; `""` while it can. */
@@ -113,6 +116,11 @@ export class GroupState {
     this.multicast = this.#writer(this.identity);
     this.unicast = this.#writer(this.identity);
     this.outside = this.#writer(this.identity);
+  }
+
+  /** What is to be on disk before anything that is put out leaves. */
+  keep(record: Omit<BallotRecord, keyof RecordHead | "run">): void {
+    this.record = encodeRecord({ ...recordHead(this.config), run: this.run, ...record });
   }
 
   /** The own record, as it stands in views. */
@@ -169,6 +177,7 @@ export class GroupState {
   /** Starts the next life: nothing of the present one is left. */
   begin(incarnation: Incarnation): void {
     const { windowMessages, windowBytes } = this.config.limits;
+    this.run = 0;
     this.incarnation = incarnation;
     this.own = new SendStream(1, windowMessages, windowBytes);
     this.loopback = this.stream(0, incarnation, 1);

@@ -89,7 +89,15 @@ export class Tail {
       const value = whole === undefined
         ? delivery.value(reader.flags, reader.bytes, reader.payloadStart, reader.bodyEnd)
         : delivery.value(reader.flags, whole, 0, whole.length);
-      const message = delivery.message(sender, sender.incarnation, reader.a, reader.b, value, false);
+      const message = delivery.message(
+        sender,
+        sender.incarnation,
+        reader.run,
+        reader.a,
+        reader.b,
+        value,
+        false,
+      );
       message.position = position;
       delivery.put(undefined, message);
     }

@@ -11,6 +11,10 @@ import type { Member } from "./view.ts";
 export interface BallotRecord {
   /** Name of the group. */
   readonly group: string;
+  /** What it promises about order, in one word: what is kept for one order means nothing in another. */
+  readonly order: string;
+  /** What it replicates, in words. */
+  readonly replicas: string;
   /** Lineage of the view. */
   readonly lineage: number;
   /** Number of the view. */
@@ -25,6 +29,8 @@ export interface BallotRecord {
   readonly accepted: { readonly ballot: number; readonly proposal: Proposal } | undefined;
   /** What it answered that it holds, by rank: the same ever after. Empty while it has promised nothing. */
   readonly holds: readonly number[];
+  /** How often its process has come back in this life. */
+  readonly run: number;
   /** How often its process has come back in this view. */
   readonly returns: number;
   /** Whether its part is over: it left, or was evicted. Such a record stands for nothing but the group's name. */
@@ -33,13 +39,17 @@ export interface BallotRecord {
 
 /** Encodes a record. */
 export function encodeRecord(record: BallotRecord): Uint8Array {
-  const { group, lineage, number, members, rank, promised, accepted, holds, returns, over } = record;
+  const { group, order, replicas, lineage, number, members, rank, run } = record;
+  const { promised, accepted, holds, returns, over } = record;
   return encodeControl({
     group,
+    order,
+    replicas,
     lineage,
     number,
     members: memberMaps(members),
     rank,
+    run,
     promised,
     holds: [...holds],
     returns,
@@ -52,7 +62,7 @@ export function encodeRecord(record: BallotRecord): Uint8Array {
 export function readRecord(bytes: Uint8Array): BallotRecord | undefined {
   const map = parseControlBytes(bytes);
   if (map === undefined) return undefined;
-  const { group, lineage, number, rank, promised, ballot, holds, returns, over } = map;
+  const { group, order, replicas, lineage, number, rank, run, promised, ballot, holds, returns, over } = map;
   const members = readMembers(map.members);
   if (
     !isName(group, GROUP_BYTES_MAX) || !isCount(lineage) || lineage === 0 || !isCount(number) || number === 0
@@ -61,13 +71,15 @@ export function readRecord(bytes: Uint8Array): BallotRecord | undefined {
   }
   if (
     members === undefined || !isCount(rank) || rank >= members.length || !isCount(promised) ||
-    !isCount(returns) ||
+    !isCount(returns) || !isCount(run) || run > 0xffff_fffe ||
     typeof over !== "boolean"
   ) {
     return undefined;
   }
+  if (typeof order !== "string" || typeof replicas !== "string") return undefined;
   if (!Array.isArray(holds) || (holds.length > 0 && !isCounts(holds, members.length))) return undefined;
-  const common = { group, lineage, number, members, rank, promised, holds, returns, over };
+  const kept = { group, order, replicas, lineage, number, members, rank, run };
+  const common = { ...kept, promised, holds, returns, over };
   if (ballot === undefined && map.proposal === undefined) return { ...common, accepted: undefined };
   const proposal = isMap(map.proposal) ? readProposal(map.proposal, members.length) : undefined;
   if (!isCount(ballot) || ballot === 0 || proposal?.number !== number + 1) return undefined;

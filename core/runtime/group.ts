@@ -396,13 +396,11 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   }
 
   #persist(write: StoreWrite, done: (error?: unknown) => void): void {
-    const stored = this.#sender.storing();
-    const written = (): void => (stored(), done());
     try {
       const result = this.#store?.write(write);
       if (typeof result?.then === "function") {
-        Promise.resolve(result).then(written, (error) => done(error ?? "unknown"));
-      } else written();
+        Promise.resolve(result).then(() => done(), (error) => done(error ?? "unknown"));
+      } else done();
     } catch (error) {
       done(error ?? "unknown");
     }
@@ -462,7 +460,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     if (this.#trace === undefined || this.#tracedView !== this.#machine.viewNumber) return;
     if (this.#machine.delivery.total !== undefined) return; // there a receipt means its place
     for (const sequence of this.#sender.confirmed(through)) {
-      this.#trace({ n: this.name, e: "acked", m: messageId(this.name, incarnation, sequence) });
+      this.#trace({ n: this.name, e: "acked", m: messageId(this.name, incarnation, 0, sequence) });
     }
   }
 

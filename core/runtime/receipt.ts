@@ -58,6 +58,7 @@ export class Receipt {
   /** Lamport time at which it was sent. */
   readonly lamport: number;
   readonly #source: ReceiptSource;
+  readonly #run: number;
   readonly #deadlineAt: number;
   readonly #signal: AbortSignal | undefined;
   #stable: Promise<void> | undefined = undefined;
@@ -67,12 +68,14 @@ export class Receipt {
   constructor(
     source: ReceiptSource,
     incarnation: Incarnation,
+    run: number,
     sequence: number,
     lamport: number,
     deadlineAt: number,
     signal: AbortSignal | undefined,
   ) {
     this.#source = source;
+    this.#run = run;
     this.incarnation = incarnation;
     this.sequence = sequence;
     this.lamport = lamport;
@@ -80,12 +83,9 @@ export class Receipt {
     this.#signal = signal;
   }
 
-  /**
-   * Names the message for good, for example `P1@1790000000000000_17`. At the level `durable` keep it for longer than this process
-   * lives only once `placed` is fulfilled: what was not on disk when the process was killed was never sent, and its id is given again.
-   */
+  /** Names the message for good, for example `P1@1790000000000000_17`. */
   get id(): string {
-    return messageId(this.#source.name, this.incarnation, this.sequence);
+    return messageId(this.#source.name, this.incarnation, this.#run, this.sequence);
   }
 
   /**

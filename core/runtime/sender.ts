@@ -67,8 +67,6 @@ export class Sender {
   #refusedAt = -1;
   /** Messages traced as sent whose confirmation is to be traced, by sequence: that of the last fragment. */
   #traced: number[] = [];
-  /** Messages of a durable group whose line in the trace waits for the disk: what never gets there was never sent. */
-  #unstored: { readonly incarnation: Incarnation; readonly sequence: number }[] = [];
   /** Why nothing more is confirmed. */
   #ended: TuttiError | undefined = undefined;
 
@@ -228,20 +226,6 @@ export class Sender {
     this.#stableSettled = 0;
     this.#refusedAt = -1;
     this.#traced = [];
-    this.#unstored = this.#unstored.filter((sent) => sent.incarnation !== incarnation);
-  }
-
-  /** What is in the journal so far is on its way to the disk. @returns What to call when it is there, before anything leaves. */
-  storing(): () => void {
-    const { incarnation, loopback } = this.#context.machine.state;
-    const through = loopback.logged;
-    return () => {
-      const next = this.#unstored.findIndex((sent) =>
-        sent.incarnation !== incarnation || sent.sequence > through
-      );
-      const stored = this.#unstored.splice(0, next < 0 ? this.#unstored.length : next);
-      for (const { sequence } of stored) this.#traceSend(incarnation, sequence);
-    };
   }
 
   /** Sequences of traced messages that are confirmed now, each once, in order. */
@@ -302,19 +286,22 @@ export class Sender {
     const { machine, driver, trace } = this.#context;
     const sequence = machine.send(encoded.encoding, encoded.bytes);
     if (sequence === 0) return undefined;
-    const { incarnation, config } = machine.state;
+    const { incarnation, run } = machine.state;
     if (trace !== undefined) {
-      if (config.level === "durable") this.#unstored.push({ incarnation, sequence });
-      else this.#traceSend(incarnation, sequence);
+      const { name } = this.#receipts;
+      trace({ n: name, e: "send", m: messageId(name, incarnation, run, sequence) });
       if (this.#places === undefined) this.#traced.push(sequence); // else a receipt means its place
     }
     driver.wake();
-    return new Receipt(this.#receipts, incarnation, sequence, machine.state.clock.time, deadlineAt, signal);
-  }
-
-  #traceSend(incarnation: Incarnation, sequence: number): void {
-    const { name } = this.#receipts;
-    this.#context.trace?.({ n: name, e: "send", m: messageId(name, incarnation, sequence) });
+    return new Receipt(
+      this.#receipts,
+      incarnation,
+      run,
+      sequence,
+      machine.state.clock.time,
+      deadlineAt,
+      signal,
+    );
   }
 
   #waitForRoom(encoded: EncodedValue, deadlineAt: number, signal: AbortSignal | undefined): Promise<Receipt> {

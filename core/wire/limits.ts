@@ -15,6 +15,8 @@ export const MESSAGE_HEADER_BYTES = 24;
 export const DEPENDENCY_BYTES = 18;
 /** Most causal dependencies of one message: one for each life that is remembered of each member. */
 export const DEPENDENCIES_MAX: number = 9 * 1024;
+/** Bytes of the number of the sender's run, where there is one. */
+export const RUN_BYTES = 4;
 /** Most ranges that one NAK may ask for (H20). */
 export const NAK_RANGES_MAX = 32;
 /** Most runs of missing and of held bytes that one PULL may tell of. */

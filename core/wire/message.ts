@@ -103,10 +103,12 @@ export const DataFlag = {
   more: 4,
   /** The whole payload is compressed. */
   compressed: 8,
+  /** The body begins with the number of the sender's run (see `Message.run`). */
+  run: 16,
 } as const;
 
 /** Every flag that a DATA message may have. */
-export const DATA_FLAGS = 15;
+export const DATA_FLAGS = 31;
 
 /** Header flag: the packet was sent by another member than the one whose messages it carries. */
 export const FLAG_RELAYED = 1;

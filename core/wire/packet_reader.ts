@@ -11,6 +11,7 @@ import {
   PACKET_HEADER_BYTES,
   PACKET_MAGIC,
   PROTOCOL_VERSION,
+  RUN_BYTES,
 } from "./limits.ts";
 import { DATA_FLAGS, DataFlag, FLAG_RELAYED, Kind, readU64 } from "./message.ts";
 
@@ -123,9 +124,19 @@ export class PacketReader {
     return this.#read() && this.payloadStart <= this.bodyEnd;
   }
 
-  /** Where the payload of the DATA message under the cursor starts, behind its dependencies. */
+  /** Of a DATA message: where its dependencies start, behind the number of the sender's run. */
+  get dependenciesStart(): number {
+    return (this.flags & DataFlag.run) === 0 ? this.bodyStart : this.bodyStart + RUN_BYTES;
+  }
+
+  /** Of a DATA message: where its payload starts, behind its dependencies. */
   get payloadStart(): number {
-    return this.bodyStart + this.count * DEPENDENCY_BYTES;
+    return this.dependenciesStart + this.count * DEPENDENCY_BYTES;
+  }
+
+  /** Of a DATA message: in which run of its life the sender sent it. */
+  get run(): number {
+    return (this.flags & DataFlag.run) === 0 ? 0 : this.view.getUint32(this.bodyStart);
   }
 
   /** A packet too short to hold a message: still told apart by what can be read of it. */

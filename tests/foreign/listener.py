@@ -50,6 +50,7 @@ DATA, HEARTBEAT, INSTALL, PLACED, TICK = 1, 4, 14, 23, 24  # the kinds that matt
 ENCODING = 3  # the bits of a DATA message's flags that name its encoding: one of
 CBOR, BYTES, ORDER, COMMAND = 0, 1, 2, 3
 MORE, COMPRESSED = 4, 8  # further bits: the next DATA message of the stream goes on with it; the whole payload is compressed
+RUN = 16  # the body begins with the number of the sender's run, 4 bytes
 
 
 class Lost(Exception):
@@ -226,12 +227,13 @@ class View:
         if message.a != stream.last + 1:
             raise Lost(gap(stream, message.a - 1))
         stream.last = message.a
-        if message.flags > ENCODING | MORE | COMPRESSED:
+        if message.flags > ENCODING | MORE | COMPRESSED | RUN:
             raise Lost(f"a message of {stream.name} has the flags {message.flags}, which this listener does not know")
         if message.flags & ENCODING == ORDER:
             self.take_order(rank, message)
             return
-        stream.fragments.append(message.body[message.count * DEPENDENCY_BYTES:])
+        run_bytes = 4 if message.flags & RUN else 0
+        stream.fragments.append(message.body[run_bytes + message.count * DEPENDENCY_BYTES:])
         if message.flags & MORE:
             return  # the rest of it has the same Lamport time: it is not heard beyond that yet
         stream.heard = max(stream.heard, message.b)
