@@ -61,6 +61,14 @@ interface Held {
   readonly stream: ReceiveStream | undefined;
 }
 
+/** Who waits for an object to change. */
+interface WaitForNews {
+  readonly name: string;
+  /** How often it had changed before; `undefined` for one whose state is being restored. */
+  readonly changes: number | undefined;
+  readonly accept: () => void;
+}
+
 /** A read at the leader, which waits until what it must see is applied. */
 interface LeaseRead {
   readonly position: number;
@@ -76,9 +84,7 @@ export class Replication implements Caller {
   readonly #desk: FrontDesk;
   readonly #taken = new WeakMap<ReceiveStream, Taken>();
   readonly #captures = new Captures();
-  readonly #news = new Waits<
-    { readonly name: string; readonly changes: number; readonly accept: () => void }
-  >();
+  readonly #news = new Waits<WaitForNews>();
   readonly #reads = new Waits<LeaseRead>();
   /** The view that the objects have reached, and the position: everything up to it is applied, unless something is held. */
   #view = 0;
@@ -120,10 +126,14 @@ export class Replication implements Caller {
   /** @inheritdoc */
   async poll(name: string, question: EncodedValue, signal: AbortSignal | undefined): Promise<EncodedValue> {
     for (;;) {
-      const answer = this.#set.query(name, question, Infinity);
-      if (answer.code !== OutcomeCode.done || answer.empty !== true) return valueOrError("read", answer);
+      // A state that is only half there is asked nothing.
+      const sound = this.#held === undefined;
+      if (sound) {
+        const answer = this.#set.query(name, question, Infinity);
+        if (answer.code !== OutcomeCode.done || answer.empty !== true) return valueOrError("read", answer);
+      }
       const patience = this.#patience("wait for news", { deadline: Infinity, signal });
-      const changes = this.#set.changes(name);
+      const changes = sound ? this.#set.changes(name) : undefined;
       await new Promise<void>((accept, reject) => {
         const late = (): TuttiError => new TuttiError("DeadlineExceeded", "Cannot wait for news any longer");
         this.#news.add({ name, changes, accept }, reject, { ...patience, late });
@@ -334,13 +344,13 @@ export class Replication implements Caller {
     this.#settle();
   }
 
-  /** Commands were applied: whoever waits for news may have some. */
+  /** Commands were applied: whoever waits for news may have some; not while the state is neither the old nor the new one. */
   #settle(): void {
-    this.#news.settle(
-      ({ name, changes }) => this.#set.changes(name) !== changes,
-      ({ accept }) => accept(),
-    );
     if (this.#held === undefined) {
+      this.#news.settle(
+        ({ name, changes }) => this.#set.changes(name) !== changes,
+        ({ accept }) => accept(),
+      );
       this.#reads.settle(({ position }) => position <= this.#position, ({ accept }) => accept(true));
     }
     this.#desk.front.changed();

@@ -140,6 +140,34 @@ test("a large state is given while commands go on, and nothing is missing", asyn
   assert.is(await later.get(`more ${count - 1}`), count);
 });
 
+test("a watch of a member that takes over a large state is told once, and lets everything else go on", async () => {
+  const network = new MemoryNetwork();
+  const made = () => ({ small: replicatedMap<string, number>(), zeta: replicatedMap<string, number>() });
+  const [before, later] = [made(), made()];
+  const common = { network, order: "total" } as const;
+  const first = await member("P1", ["P1"], { ...common, expect: 1, replicas: before });
+  await first.ready({ deadline: DEADLINE_MS });
+  await before.small.set("k", 1);
+  for (let round = 0; round < 40; round++) {
+    await Promise.all(Array.from({ length: 500 }, (_, index) => before.zeta.set(`${round}/${index}`, index)));
+  }
+  const second = await member("P2", ["P1"], { ...common, expect: 0, replicas: later });
+  const told: MapChange<string, number>[] = [];
+  const end = new AbortController();
+  const watching = [later.small, later.zeta].map(async (map) => {
+    for await (const change of map.watch({ signal: end.signal })) {
+      if (told.push(change) > 100) end.abort(); // or nothing else would ever run
+    }
+  });
+  await second.ready({ members: 2, deadline: DEADLINE_MS });
+  assert.is(later.zeta.local.size, 20_000);
+  await before.small.set("k", 2);
+  await until("the change is told", () => told.some(({ type }) => type === "set"));
+  assert.equal(told.map(({ type }) => type), ["reset", "reset", "set"]);
+  end.abort();
+  await Promise.all(watching);
+});
+
 test("a command may be awaited while a message, or an event, is being worked on", async () => {
   const network = new MemoryNetwork();
   const hits = replicatedCounter();
