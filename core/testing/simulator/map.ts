@@ -22,6 +22,7 @@ import {
   HistoryRecorder,
   type RecordedCall,
 } from "../linearizability/mod.ts";
+import type { Violation } from "../checkers/mod.ts";
 import type { Cluster } from "./cluster.ts";
 import type { SimulatedApplication, SimulatedNode } from "./node.ts";
 
@@ -46,6 +47,7 @@ export class MapLoad {
   readonly #random: Random;
   readonly #replicas = new Map<string, ReplicaSet>();
   readonly #lines: HistoryLine[] = [];
+  readonly #refusals: Violation[] = [];
   /** Position of the last message that each node has applied, where that is known. */
   readonly #positions = new Map<string, number>();
   readonly #clients: MapClient[] = [];
@@ -94,9 +96,14 @@ export class MapLoad {
     return this.#replicas.get(node.name) as ReplicaSet;
   }
 
+  /** A client was refused, which is right only if the group that knew it is gone for good. */
+  refuse(text: string): void {
+    this.#refusals.push({ property: "linearizability", text });
+  }
+
   /** What contradicts linearizability. */
-  check(): ReturnType<typeof checkHistory> {
-    return checkHistory(this.#lines);
+  check(): Violation[] {
+    return [...checkHistory(this.#lines), ...this.#refusals];
   }
 
   /** Whether all replicas that are up have the same state. */
@@ -183,7 +190,10 @@ class MapClient {
     } else if (outcome?.code === OutcomeCode.done) {
       const cas = wish.operation.call === MapCall.compareAndSet;
       this.#recorder.returned(this.#call, cas ? new LayoutReader(outcome.bytes).u8() === 1 : undefined);
-    } else throw new Error(`${this.#name} at ${node.name}: outcome ${outcome?.code}`);
+    } else {
+      this.#awaited = "";
+      return this.#load.refuse(`${this.#name} was refused by ${node.name}: outcome ${outcome?.code}`);
+    }
     this.#next();
   }
 
