@@ -181,7 +181,7 @@ test("close is bounded, and reports what was not confirmed by whom", async () =>
 test("close reports what those that stay will deliver as confirmed, whether or not they have taken it", async () => {
   const [p1, p2] = await members(["P1", "P2"]);
   for (const value of ["x", "y"]) await p1.send(value);
-  assert.equal(await p1.close({ deadline: 1000 }), { unconfirmed: 0, members: [], untaken: 2 });
+  assert.equal(await p1.close({ deadline: DEADLINE_MS }), { unconfirmed: 0, members: [], untaken: 2 });
   const reader = new Reader(p2);
   await until("P2 has both", () => reader.values.length === 2);
   await until("and a view without P1", () => reader.departure("P1") === "left");
