@@ -75,6 +75,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     config: GroupConfig,
     options: JoinOptions,
     environment: Environment,
+    store: Store | undefined,
     stored: Stored | undefined,
     replicas: Replicas | undefined,
     connect: (handler: TransportHandler) => void,
@@ -82,7 +83,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     this.name = config.name;
     this.address = config.address;
     this.#state = options.state;
-    this.#store = options.store;
+    this.#store = store;
     this.#transport = options.transport;
     this.#environment = environment;
     this.#trace = options.trace === undefined

@@ -8,9 +8,9 @@ import { heartbeatBytesMax } from "../wire/heartbeat.ts";
 import { DEPENDENCY_BYTES } from "../wire/limits.ts";
 import { newIncarnation, realEnvironment } from "./environment.ts";
 import { Group } from "./group.ts";
+import { HeldStore } from "./held_store.ts";
 import { checkJoinOptions, type JoinOptions } from "./options.ts";
 import { prepareReplicas, replicasLabel } from "./replica_options.ts";
-import type { Store, Stored } from "./store.ts";
 import type { TransportHandler } from "./transport.ts";
 
 /** Members for which a packet must have room in any case. */
@@ -23,7 +23,7 @@ const MEMBERS_LEAST = 8;
  * expected are there. It does not wait for that: {@link Group.ready} does.
  *
  * @returns The group, to send to and to iterate.
- * @throws {TuttiError} `InvalidArgument`, `InvalidAddress`, `AddressInUse`, `Unsupported`
+ * @throws {TuttiError} `InvalidArgument`, `InvalidAddress`, `AddressInUse`, `Unsupported`; `StoreFailed`, `StoreInUse`
  * @example
  * ```ts
  * import { join } from "@tutti/tutti";
@@ -65,8 +65,10 @@ export async function join(options: JoinOptions): Promise<Group> {
     reachable: (peer, up) => driver?.reachable(peer, up),
     stranger: (peer) => driver?.stranger?.(peer),
   });
+  let store: HeldStore | undefined;
   try {
-    const stored = await loaded(options.store);
+    store = options.store === undefined ? undefined : new HeldStore(options.store);
+    const stored = await store?.load();
     const seeds = [...new Set(peers)].filter((peer) => peer !== address);
     const { packetBytesMax, packetBytesBest = packetBytesMax } = transport.traits;
     const memberCount = Math.max(MEMBERS_LEAST, seeds.length + 1);
@@ -108,12 +110,12 @@ export async function join(options: JoinOptions): Promise<Group> {
       throw new TuttiError("InvalidArgument", text);
     }
     const connect = (handler: TransportHandler): void => void (driver = handler);
-    const group = new Group(config, options, environment, stored, replicas, connect);
+    const group = new Group(config, options, environment, store, stored, replicas, connect);
     invariant(driver !== undefined, "the driver was not connected");
     return group;
   } catch (error) {
     await transport.close(0);
-    await options.store?.close?.();
+    await store?.close().catch(() => {}); // what went wrong first says more
     throw error;
   }
 }
@@ -123,14 +125,4 @@ function oneOf<T extends string>(what: string, value: T, names: readonly T[]): T
   const last = names.at(-1);
   const list = `${names.slice(0, -1).join(", ")} or ${last}`;
   throw new TuttiError("InvalidArgument", `Cannot join: the ${what} is ${String(value)}; use ${list}`);
-}
-
-/** What a store holds. */
-async function loaded(store: Store | undefined): Promise<Stored | undefined> {
-  try {
-    return await store?.load();
-  } catch (cause) {
-    if (cause instanceof TuttiError) throw cause;
-    throw new TuttiError("StoreFailed", `Cannot join: the store cannot be read: ${String(cause)}`, { cause });
-  }
 }

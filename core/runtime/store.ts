@@ -14,7 +14,10 @@ import type { LogBatch, Stored, StoredSnapshot, StoreWrite } from "../group/stor
 
 export type { LogBatch, Stored, StoredSnapshot, StoreWrite };
 
-/** The port. One store is for one member; two processes must not share one. */
+/**
+ * The port. One store is for one member: `join` refuses one that a member of this process has, until that is closed. Two processes
+ * must not share one either; a store that notices throws `StoreInUse`, and is then not closed by who was refused.
+ */
 export interface Store {
   /**
    * Reads everything. Called once, before anything is written.
