@@ -63,4 +63,14 @@ export class Random {
   pick<T>(items: readonly T[]): T {
     return items[Math.floor(this.unit() * items.length)];
   }
+
+  /** The items in an order in which each is as likely as any other (Fisher-Yates). The list stays as it is. */
+  shuffled<T>(items: readonly T[]): T[] {
+    const shuffled = [...items];
+    for (let last = shuffled.length - 1; last > 0; last--) {
+      const other = this.int(0, last);
+      [shuffled[last], shuffled[other]] = [shuffled[other], shuffled[last]];
+    }
+    return shuffled;
+  }
 }

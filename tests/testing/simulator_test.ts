@@ -32,6 +32,9 @@ const RUN_MS_MAX = 60_000;
  * - *the excluded*: one that was to fetch a cut which nobody held any more;
  * - *leases*: two that were sure to lead;
  * - *timers*: a deadline in the past that made time stand still.
+ *
+ * All but those of `reliable` mean other runs since lists are shuffled fairly and small groups are struck; they are kept as they
+ * are, as seeds like any others.
  */
 // deno-fmt-ignore
 const REGRESSION_SEEDS: Readonly<Record<string, readonly number[]>> = {
@@ -43,7 +46,7 @@ const REGRESSION_SEEDS: Readonly<Record<string, readonly number[]>> = {
   ],
   sequencer: [20170],
   durable: [
-    1006, 1023, 1127, 1136, 1202, 1218, 1245, 1326, 1413, 1453, 5034, 5276, 5362, 5382, 5513, 8122, 9314, 21353,
+    328, 1006, 1023, 1127, 1136, 1202, 1218, 1245, 1326, 1413, 1453, 5034, 5276, 5362, 5382, 5513, 8122, 9314, 21353,
   ],
 };
 

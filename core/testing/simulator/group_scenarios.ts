@@ -67,7 +67,9 @@ function runWith(total: Total | undefined, seed: number, mutation: Mutation | un
     deliveries: cluster.trace.filter((line) => line.e === "deliver").length,
     views: trace.reduce((most, line) => line.e === "view" ? Math.max(most, line.v) : most, 0),
     summary: `${plan.size} nodes, ${plan.founders} founders, ${order}, ${plan.election}, ` +
-      `${plan.faultCount} faults${plan.disks ? ", disks" : ""}${lost ? ", lost its quorum" : ""}`,
+      `${plan.faultCount} faults${plan.struck ? ", struck" : ""}${plan.disks ? ", disks" : ""}${
+        lost ? ", lost its quorum" : ""
+      }`,
     violations,
     trace: () => `${cluster.format()}${JSON.stringify({ e: "end", correct: correct() })}\n`,
   };

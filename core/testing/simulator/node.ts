@@ -140,7 +140,6 @@ export class SimulatedNode {
     this.#leaving = false;
     this.#backlog = [];
     this.#backlogBusy = false;
-    this.#story.begin();
     const config = {
       ...this.#options.config,
       ...(seeds === undefined
@@ -152,6 +151,7 @@ export class SimulatedNode {
     this.#options.plant?.(machine);
     const stored = this.#disk.load() as Stored | undefined;
     if (stored !== undefined) machine.recover(stored, this.#host.now() * this.#options.clockRate);
+    this.#story.begin(machine.state.roster?.self?.member.incarnation);
     const transport = this.#filtered(this.#host.transport(this.address));
     const driver = new Driver(machine, transport, this.#environment(this.life), this.#sink(this.life));
     this.machine = machine;

@@ -38,14 +38,18 @@ export class NodeStory {
   /** Every message delivered in any life. */
   readonly #delivered = new Set<string>();
   #lastClock = 0;
+  /** Which life of this member the application was told of last, and which one its disk brings back. */
+  #toldIncarnation: number | undefined = undefined;
+  #storedIncarnation: number | undefined = undefined;
 
   constructor(name: string, host: StoryHost) {
     this.name = name;
     this.#host = host;
   }
 
-  /** A life begins: its application knows nothing. */
-  begin(): void {
+  /** A life begins: its application knows nothing. @param stored The life that its disk brings back, if it does. */
+  begin(stored: number | undefined): void {
+    this.#storedIncarnation = stored;
     this.#names = [];
     this.#lastSequence = 0;
     this.#stableTraced = 0;
@@ -110,6 +114,7 @@ export class NodeStory {
       this.#host.trace({ n, e: "view", v: number, members: members.map(({ name }) => name), departed });
       this.#host.trace({ n, e: "epoch", epoch: number, leader: members[leader].name });
       this.#tracedView = number;
+      this.#toldIncarnation = members.find(({ name }) => name === n)?.incarnation;
     } else if (event.type === "leader" && event.own) {
       this.#host.trace({ n, e: "leader", epoch: event.epoch });
     } else if (event.type === "evicted") {
@@ -135,7 +140,10 @@ export class NodeStory {
 
   /** The state that this life starts from. @returns The application's own part of it. */
   restore(snapshot: Uint8Array | undefined, own: boolean): Uint8Array | undefined {
-    if (!own) this.#host.trace({ n: this.name, e: "join" });
+    // Who ends before its application has been told that it had joined anew comes back as what it never knew that it was.
+    if (!own || this.#storedIncarnation !== this.#toldIncarnation) {
+      this.#host.trace({ n: this.name, e: "join" });
+    }
     const text = snapshot === undefined ? '{"known":[]}' : new TextDecoder().decode(snapshot);
     const { known, part } = JSON.parse(text) as { known: string[]; part?: number[] };
     this.#known = new Set(known);

@@ -17,6 +17,7 @@ import { Cluster } from "./cluster.ts";
 import type { MapLoad } from "./map.ts";
 import type { Mutation } from "./mutations.ts";
 import type { SimulatedNode } from "./node.ts";
+import { drawManner, HASTY, Strikes, type StrikesHost } from "./strikes.ts";
 
 /** Longest calm phase, in virtual milliseconds. */
 export const CALM_MS_MAX = 90_000;
@@ -50,6 +51,8 @@ export interface Plan {
   readonly stateBytes: number;
   /** Whether what is promised outlives a crash. */
   readonly disks: boolean;
+  /** Whether a small group is struck just when it hurts, again and again, instead of at drawn times. */
+  readonly struck: boolean;
 }
 
 /** What a run is to be in total order. */
@@ -69,6 +72,7 @@ export class ViewsRun {
   readonly #traps: Random;
   readonly #phase: { calm: boolean } = { calm: false };
   readonly #map: MapLoad | undefined;
+  readonly #strikes: Strikes | undefined;
   /** How much longer messages are, so that journals are cut. */
   readonly #messageScale: number;
   /** Whether a group was ever founded. */
@@ -82,11 +86,17 @@ export class ViewsRun {
     this.#random = random;
     this.#map = total?.map;
     this.#traps = new Random(seed * 2 + 0x30001);
-    const size = random.chance(0.01) ? random.int(12, 50) : random.pick([2, 3, 3, 3, 4, 4, 5, 5, 6, 7]);
+    const struck = total !== undefined && total.map === undefined && levels.chance(0.7);
+    const manner = struck ? drawManner(levels, total.durable) : undefined;
+    const size = struck
+      ? manner?.size ?? random.pick([2, 3, 3, 4, 5, 5, 5])
+      : random.chance(0.01)
+      ? random.int(12, 50)
+      : random.pick([2, 3, 3, 3, 4, 4, 5, 5, 6, 7]);
     const large = size > 10;
     this.plan = {
       size,
-      founders: random.chance(0.5) ? size : random.int(1, size),
+      founders: struck || random.chance(0.5) ? size : random.int(1, size),
       order: total !== undefined ? "total" : random.chance(0.5) ? "causal" : "fifo",
       engine: total?.engine ?? "sequencer",
       level: total?.durable === true
@@ -95,21 +105,22 @@ export class ViewsRun {
         ? "safe"
         : levels.pick(["agreed", "safe", "safe"] as const),
       election: random.pick(["senior", "bully", "ring"] as const),
-      faultMs: large ? 8000 : random.int(6000, 20_000),
-      messagesEach: total?.map !== undefined ? 0 : large ? 5 : random.int(5, 60),
-      faultCount: random.int(1, 10),
+      faultMs: large ? 8000 : struck ? random.int(40_000, 70_000) : random.int(6000, 20_000),
+      messagesEach: total?.map !== undefined ? 0 : large ? 5 : random.int(5, struck ? 10 : 60),
+      faultCount: struck ? random.int(0, 2) : random.int(1, 10),
       trapRate: random.chance(0.5) ? random.pick([0.002, 0.01, 0.05]) : 0,
       fetchLossRate: random.chance(0.3) ? random.between(0.3, 0.9) : 0,
       stateBytes: random.pick([0, 0, 1000, 200_000]),
-      disks: random.chance(0.3) || total?.durable === true,
+      disks: random.chance(0.3) || total?.durable === true || manner?.many === true,
+      struck,
     };
     const rates = Array.from({ length: size }, () => random.between(0.9, 1.1));
     const disks = random.pick([0, 0, 1, 20]);
-    const mild = large || random.chance(0.3);
+    const mild = large || random.chance(struck ? 0.6 : 0.3);
     const logBytesMax = levels.chance(0.5) ? { logBytesMax: 65_536 } : {};
     // What comes last changes least of what seeds meant before.
-    const busy = total !== undefined && levels.chance(0.3);
-    const turnMs = busy ? levels.between(0.1, 5) : 0;
+    const busy = total !== undefined && levels.chance(struck ? 0.6 : 0.3);
+    const turnMs = busy ? levels.between(0.1, struck ? 15 : 5) : 0;
     this.#messageScale = total?.durable === true && levels.chance(0.3) ? 20 : 1;
     let viewCount = 0;
     this.cluster = new Cluster({
@@ -126,7 +137,11 @@ export class ViewsRun {
         windowBytes: random.pick([64 * 1024, 8 * 1024 * 1024]),
         bundleBytes: random.pick([1200, 65_536]),
       },
-      timing: { slowMs: random.pick([3000, 10_000]), confirmMs: random.pick([4000, 10_000]) },
+      timing: {
+        slowMs: random.pick([3000, 10_000]),
+        confirmMs: random.pick([4000, 10_000]),
+        ...(struck ? HASTY : {}),
+      },
       diskMs: () => this.plan.disks ? disks : undefined,
       clockRate: (index) => rates[index],
       turnMs,
@@ -148,6 +163,7 @@ export class ViewsRun {
         },
         ...this.#map?.application(),
         message: (node, message) => {
+          this.#strikes?.delivered(node);
           this.#map?.application().message?.(node, message);
           if (this.#map !== undefined) return;
           const { depth = 0 } = message.value as { depth?: number };
@@ -158,6 +174,7 @@ export class ViewsRun {
       plant: mutation?.plant,
       incarnation: mutation?.incarnation,
     });
+    this.#strikes = manner && new Strikes(this.#strikesHost(), manner, seed * 2 + 0x70001);
   }
 
   /** @returns Whether everything finished. */
@@ -170,6 +187,7 @@ export class ViewsRun {
     this.#scheduleLoad();
     this.#map?.start(cluster, plan.faultMs);
     for (let count = 0; count < plan.faultCount; count++) this.#scheduleFault();
+    this.#strikes?.begin();
     if (plan.level === "durable" && this.#random.chance(0.6)) this.#scheduleBlackout();
     cluster.run(plan.faultMs);
     this.#phase.calm = true;
@@ -180,10 +198,40 @@ export class ViewsRun {
       node.resume();
       this.#revive(node);
     }
-    const settled = cluster.runUntilSettled(CALM_MS_MAX);
+    let settled = cluster.runUntilSettled(CALM_MS_MAX);
+    if (settled && plan.struck) settled = this.#lastWords();
     // Whoever would deliver something twice still can.
     if (settled) cluster.run(2000);
     return settled && cluster.runUntilSettled(CALM_MS_MAX);
+  }
+
+  /** When nothing fails any more but packets, all that is sent gets through, and no view change comes to the rescue. */
+  #lastWords(): boolean {
+    const { cluster } = this;
+    const number = cluster.nodes[0].view?.number;
+    let settled = true;
+    for (let round = 0; settled && round < 3; round++) {
+      cluster.network.setFaults({ delayMs: [1, 5], lossRate: 0.5 });
+      for (const node of cluster.nodes) for (let count = 0; count < 5; count++) node.send();
+      cluster.run(100);
+      cluster.network.setFaults({ delayMs: [1, 5] });
+      settled = cluster.runUntilSettled(CALM_MS_MAX);
+    }
+    if (settled && cluster.nodes[0].view?.number !== number) {
+      cluster.violations.push({ property: "progress", text: `view ${number} ends though nobody has failed` });
+    }
+    return settled;
+  }
+
+  #strikesHost(): StrikesHost {
+    return {
+      cluster: this.cluster,
+      disks: this.plan.disks,
+      bytesMax: this.#messageScale * 200,
+      crash: (node) => this.#crash(node),
+      revive: (node) => this.#revive(node),
+      later: (time, callback) => this.#later(time, callback),
+    };
   }
 
   /**
@@ -260,7 +308,7 @@ export class ViewsRun {
     const other = random.pick(cluster.nodes);
     const oneWay = random.chance(0.3);
     const slowMs = random.between(1, 300);
-    const shuffled = [...cluster.nodes].sort(() => random.chance(0.5) ? 1 : -1);
+    const shuffled = random.shuffled(cluster.nodes);
     const split = random.int(1, Math.max(1, cluster.nodes.length - 1));
     const at = (ms: number, callback: () => void): void => this.#later(drawn.time + ms, callback);
     const { network } = cluster;
@@ -371,6 +419,7 @@ export class ViewsRun {
       this.#doomed = undefined;
       this.#hit(from, "crash");
     }
+    this.#strikes?.sends(from, kind);
     const { trapRate, fetchLossRate } = this.plan;
     if (trapRate > 0 && TRAPPED.includes(kind) && this.#traps.chance(trapRate)) {
       this.#hit(from, this.#traps.pick(["crash", "pause", "isolate"]));

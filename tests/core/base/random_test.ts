@@ -49,4 +49,18 @@ test("chance is never at 0, always at 1, and about as often as asked for between
   assert.ok(hits > 4600 && hits < 5400, String(hits));
 });
 
+test("every order of a list comes up about as often, and the list stays as it is", () => {
+  const random = new Random(13);
+  const items = ["a", "b", "c", "d"];
+  const counts = new Map<string, number>();
+  for (let round = 0; round < 24_000; round++) {
+    const order = random.shuffled(items).join("");
+    counts.set(order, (counts.get(order) ?? 0) + 1);
+  }
+  assert.equal(items, ["a", "b", "c", "d"]);
+  assert.is(counts.size, 24);
+  for (const [order, count] of counts) assert.ok(count > 850 && count < 1150, `${order}: ${count}`);
+  assert.equal(random.shuffled([]), []);
+});
+
 test.run();
