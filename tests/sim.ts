@@ -86,7 +86,8 @@ function hunt(
 ): boolean {
   const mutation = MUTATIONS.find((candidate) => candidate.name === name);
   if (mutation === undefined) throw new UsageError(`--mutation is '${name}'; --list names them`);
-  for (const scenario of scenarios.filter((candidate) => mutation.scenarios.includes(candidate.name))) {
+  // The scenario that notices soonest is named first, and its is the seed.
+  for (const scenario of mutation.scenarios.flatMap((at) => scenarios.filter((one) => one.name === at))) {
     for (let index = mutation.seed === undefined ? 0 : -1; index < seeds; index++) {
       const seed = index < 0 ? mutation.seed as number : from + index;
       const result = scenario.run(seed, mutation);

@@ -4,8 +4,10 @@
  */
 import type { GroupMachine } from "../../group/machine.ts";
 import type { Journal } from "../../group/journal.ts";
-import type { Stored } from "../../group/stored.ts";
+import type { Stored, StoreWrite } from "../../group/stored.ts";
 import { ENTRY_FIXED_BYTES, EntryKind } from "../../group/transfer.ts";
+import { Voter } from "../../group/voter.ts";
+import { type BallotRecord, encodeRecord, readRecord } from "../../membership/ballot_record.ts";
 import type { Mutation } from "./mutations.ts";
 import type { PlantBug } from "./node.ts";
 
@@ -27,6 +29,17 @@ function onJournals(machine: GroupMachine, change: (journal: Journal) => void): 
       if (next !== undefined) change(next);
     },
   });
+}
+
+/** Changes every record that a machine writes. */
+function onRecords(machine: GroupMachine, change: (record: BallotRecord) => BallotRecord): void {
+  const { membership, state } = machine;
+  const persist = membership.persist.bind(membership);
+  membership.persist = (over) => {
+    persist(over);
+    const record = state.record === undefined ? undefined : readRecord(state.record);
+    if (record !== undefined) state.record = encodeRecord(change(record));
+  };
 }
 
 /** Changes what a machine comes back with. */
@@ -99,6 +112,38 @@ export const DURABLE_MUTATIONS: readonly Mutation[] = [
     ),
   },
   {
+    name: "votes-without-journal",
+    about:
+      "a safe member that comes back without what it had placed votes for its former life (RESTART_FORGETS_ACKS)",
+    scenarios: ["sequencer", "lamport"],
+    seed: 29,
+    plant: (machine) => {
+      const { config } = machine.state;
+      if (config.order !== "total" || config.level !== "safe") return;
+      const recover = machine.recover.bind(machine);
+      machine.recover = (stored, now) => {
+        recover(stored, now);
+        const record = stored.record === undefined ? undefined : readRecord(stored.record);
+        if (record?.over === false) machine.voter = new Voter(machine.state, record);
+      };
+    },
+  },
+  {
+    name: "sent-before-sync",
+    about: "packets and deliveries leave before what they follow from is on disk",
+    scenarios,
+    seed: 10,
+    plant: inDurable((machine) => {
+      const take = machine.takeWrite.bind(machine);
+      let late: StoreWrite | undefined;
+      machine.takeWrite = () => {
+        const write = late;
+        late = take();
+        return write;
+      };
+    }),
+  },
+  {
     name: "view-not-logged",
     about: "the journal does not say that a view was installed",
     scenarios,
@@ -109,7 +154,7 @@ export const DURABLE_MUTATIONS: readonly Mutation[] = [
     name: "cut-not-logged",
     about: "the journal says that a view was installed, and lacks the rest of the cut before it",
     scenarios,
-    seed: 5,
+    seed: 1,
     plant: inDurable((machine) =>
       onJournals(machine, (journal) => {
         const [note, install] = [journal.note.bind(journal), journal.install.bind(journal)];
@@ -120,6 +165,22 @@ export const DURABLE_MUTATIONS: readonly Mutation[] = [
         };
       })
     ),
+  },
+  {
+    name: "promise-not-stored",
+    about: "what was promised and accepted is not on disk (RESTART_FORGETS)",
+    scenarios,
+    seed: 29,
+    plant: inDurable((machine) =>
+      onRecords(machine, (record) => ({ ...record, promised: 0, accepted: undefined, holds: [] }))
+    ),
+  },
+  {
+    name: "answer-not-stored",
+    about: "who has promised and comes back answers what it holds then, not what it has answered",
+    scenarios,
+    seed: 6,
+    plant: inDurable((machine) => onRecords(machine, (record) => ({ ...record, holds: [] }))),
   },
   {
     name: "own-not-logged",
@@ -135,6 +196,59 @@ export const DURABLE_MUTATIONS: readonly Mutation[] = [
         };
       })
     ),
+  },
+  {
+    name: "log-cut-too-far",
+    about: "a snapshot drops what was logged until it was taken, not until it was asked for",
+    scenarios,
+    seed: 24,
+    plant: inDurable((machine) => {
+      let last = 0;
+      const take = machine.takeWrite.bind(machine);
+      machine.takeWrite = () => {
+        const write = take();
+        last = write?.log?.at(-1)?.last ?? last;
+        return write;
+      };
+      onJournals(machine, (journal) => {
+        const taken = journal.snapshotTaken.bind(journal);
+        journal.snapshotTaken = (number, snapshot) => {
+          taken(number, snapshot);
+          const { stored } = machine.state;
+          if (stored !== undefined) {
+            machine.state.stored = { ...stored, through: Math.max(stored.through, last) };
+          }
+        };
+      });
+    }),
+  },
+  {
+    name: "snapshot-without-packets",
+    about: "a snapshot drops packets that are not delivered here, or that others may need",
+    scenarios,
+    seed: 6,
+    plant: inDurable((machine) =>
+      onJournals(machine, (journal) => {
+        const taken = journal.snapshotTaken.bind(journal);
+        journal.snapshotTaken = (number, snapshot) => {
+          taken(number, snapshot);
+          const { stored } = machine.state;
+          if (stored !== undefined) {
+            machine.state.stored = { ...stored, bytes: keep(stored.bytes, noPackets) };
+          }
+        };
+      })
+    ),
+  },
+  {
+    name: "position-not-restored",
+    about: "who comes back counts its positions from the beginning (W13)",
+    scenarios,
+    seed: 6,
+    plant: inDurable(({ membership }) => {
+      const recover = membership.recover.bind(membership);
+      membership.recover = (roster, _position, now) => recover(roster, 0, now);
+    }),
   },
   {
     name: "replay-not-marked",

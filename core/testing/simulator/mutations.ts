@@ -184,6 +184,7 @@ export const MULTICAST_MUTATIONS: readonly Mutation[] = [
     name: "same-incarnation",
     about: "a restarted member keeps its old number, so its new messages pass for old ones (W16)",
     scenarios: ["views"],
+    seed: 9,
     incarnation: (index) => 1000 * (index + 1),
   },
   {

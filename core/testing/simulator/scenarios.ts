@@ -4,6 +4,7 @@ import { runDurable, runMap, runTotal, runViews } from "./group_scenarios.ts";
 import { MULTICAST_MUTATIONS, type Mutation } from "./mutations.ts";
 import type { Scenario } from "./scenario.ts";
 import { DURABLE_MUTATIONS } from "./durable_mutations.ts";
+import { SAFE_MUTATIONS } from "./safe_mutations.ts";
 import { TOTAL_MUTATIONS } from "./total_mutations.ts";
 import { VIEW_MUTATIONS } from "./view_mutations.ts";
 
@@ -46,5 +47,6 @@ export const MUTATIONS: readonly Mutation[] = [
   ...MULTICAST_MUTATIONS,
   ...VIEW_MUTATIONS,
   ...TOTAL_MUTATIONS,
+  ...SAFE_MUTATIONS,
   ...DURABLE_MUTATIONS,
 ];

@@ -9,11 +9,13 @@ import type { ReceiveStream } from "../../multicast/receive_stream.ts";
 import { LamportEngine } from "../../order/lamport.ts";
 import type { Sequencer } from "../../order/sequencer.ts";
 import type { TotalOrder } from "../../order/total.ts";
+import { MESSAGE_HEADER_BYTES } from "../../wire/limits.ts";
 import type { Mutation } from "./mutations.ts";
 import type { PlantBug } from "./node.ts";
 import { unwedge } from "./view_mutations.ts";
 
-type Total = TotalOrder<ReceiveStream, Carrier>;
+/** The order stage of a member in total order. */
+export type Total = TotalOrder<ReceiveStream, Carrier>;
 
 /** Plants a bug in members that keep a total order. */
 export function inTotal(change: (total: Total, machine: GroupMachine, ordering: Ordering) => void): PlantBug {
@@ -24,7 +26,7 @@ export function inTotal(change: (total: Total, machine: GroupMachine, ordering: 
 }
 
 /** Plants a bug in members of a group with a sequencer. */
-function inSequencer(
+export function inSequencer(
   change: (sequencer: Sequencer, total: Total, machine: GroupMachine, ordering: Ordering) => void,
 ): PlantBug {
   return inTotal((total, machine, ordering) => {
@@ -52,7 +54,33 @@ function answers(machine: GroupMachine, change: (held: number, stream: ReceiveSt
   };
 }
 
-const both: readonly string[] = ["sequencer", "lamport"];
+/** Makes a member take what arrives even though it has promised; it sends and orders no more all the same. */
+function takesOn(machine: GroupMachine): void {
+  const { state, membership, repair, delivery: { total } } = machine;
+  let takes = false;
+  Object.defineProperty(state, "active", {
+    get: () => state.phase === "member" && (takes || !state.wedged),
+  });
+  const [receive, wedge] = [machine.receive.bind(machine), membership.wedge.bind(membership)];
+  machine.receive = (bytes, now) => {
+    const placed = total?.placed;
+    takes = true;
+    receive(bytes, now);
+    takes = false;
+    const news = state.wedged && total?.placed !== placed;
+    if (news && state.phase === "member") repair.hasten(now); // heartbeats say what is placed
+  };
+  membership.wedge = () => {
+    const holds = wedge();
+    for (const stream of state.view.streams) if (state.phase === "member") stream.through = Infinity;
+    return holds;
+  };
+}
+
+/** Where both engines are looked at. */
+export const both: readonly string[] = ["sequencer", "lamport"];
+/** The same, for what shows sooner without a sequencer. */
+export const lamportFirst: readonly string[] = ["lamport", "sequencer"];
 
 /** Planted bugs in total order. */
 export const TOTAL_MUTATIONS: readonly Mutation[] = [
@@ -61,7 +89,7 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     name: "time-before-clock",
     about: "a message has its place once its time is before the own clock, which is always so (W1)",
     scenarios: ["lamport"],
-    seed: 2,
+    seed: 1,
     plant: inLamport((engine, total, { state: { clock } }) => {
       engine.next = (queues) => {
         const rank = total.earliest();
@@ -91,7 +119,7 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     name: "time-over-gap",
     about: "the time that a member tells counts at once, though earlier messages of it are missing (W12)",
     scenarios: ["lamport"],
-    seed: 2,
+    seed: 1,
     plant: inLamport((engine) => {
       const hear = engine.hear.bind(engine);
       engine.hear = (rank, _last, time, handed) => hear(rank, 0, time, handed);
@@ -101,7 +129,7 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     name: "clock-at-delivery",
     about: "a message is later than what was delivered before it, not than what was received",
     scenarios: ["lamport"],
-    seed: 2,
+    seed: 1,
     plant: inLamport((_engine, _total, { delivery, state: { clock } }) => {
       const [tick, put] = [clock.tick.bind(clock), delivery.put.bind(delivery)];
       let latest = 0;
@@ -133,6 +161,40 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
       Object.defineProperty(engine, "newest", { get: () => 0, set: () => {} }); // else all tell the time without end
     }),
   },
+  {
+    name: "own-unsent-forgotten",
+    about: "own messages that are on their way are forgotten when another one is placed",
+    scenarios: ["lamport"],
+    seed: 1,
+    plant: inLamport((_engine, total, _machine, ordering) => {
+      const sent = ordering.sent.bind(ordering);
+      ordering.sent = (lamport) => {
+        sent(lamport);
+        total.unsent = 0;
+      };
+    }),
+  },
+  {
+    name: "order-waits-for-room",
+    about:
+      "an ORDER waits for room in the window, like a message, and the messages in the window wait for it",
+    scenarios: ["sequencer"],
+    seed: 1,
+    plant: inSequencer((_sequencer, _total, { state }, ordering) => {
+      const due = ordering.due.bind(ordering);
+      ordering.due = () => state.own.hasRoom(MESSAGE_HEADER_BYTES) ? due() : undefined;
+    }),
+  },
+  {
+    name: "order-passed-early",
+    about: "an ORDER counts as delivered before all that it gives a position to is",
+    scenarios: ["sequencer"],
+    seed: 21,
+    plant: inSequencer((sequencer) => {
+      const passed = sequencer.passed.bind(sequencer);
+      sequencer.passed = () => passed(Infinity);
+    }),
+  },
 
   // From view to view.
   {
@@ -149,7 +211,7 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     name: "leader-counts-from-its-own",
     about: "a new leader goes on from the last position that it knew itself, not from the cut (W13)",
     scenarios: ["sequencer"],
-    seed: 9,
+    seed: 1,
     plant: inSequencer((sequencer, total) => {
       let known = 0;
       const [finish, begin] = [total.finish.bind(total), sequencer.begin.bind(sequencer)];
@@ -165,7 +227,7 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     name: "engine-not-reset",
     about: "what the engine knows of the members of one view is taken for that of the next",
     scenarios: ["lamport", "sequencer"],
-    seed: 2,
+    seed: 1,
     plant: inTotal(({ engine }) => {
       const begin = engine.begin.bind(engine);
       let begun = false;
@@ -177,17 +239,66 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     }),
   },
   {
+    name: "orders-of-the-last-view",
+    about: "ORDERs for messages that were lost with a view go on waiting for them in the next",
+    scenarios: ["sequencer"],
+    seed: 6,
+    plant: inSequencer((sequencer) => {
+      let left: { readonly rank: number; count: number }[] = [];
+      const [order, placed, begin] = [sequencer.order, sequencer.placed, sequencer.begin];
+      sequencer.order = (rank, sequence, runs) => {
+        let covered = sequencer.leaderHolds - runs[0] + 1;
+        const sound = order.call(sequencer, rank, sequence, runs);
+        for (let index = 1; sound && index < runs.length; index += 2) {
+          const count = runs[index + 1] - Math.max(0, Math.min(covered, runs[index + 1]));
+          covered -= runs[index + 1];
+          if (count > 0) left.push({ rank: runs[index], count });
+        }
+        return sound;
+      };
+      sequencer.placed = (rank) => {
+        placed.call(sequencer, rank);
+        if (--left[0].count === 0) left.shift();
+      };
+      sequencer.begin = (size, self, leader, position) => {
+        begin.call(sequencer, size, self, leader, position);
+        const runs = left.filter(({ rank }) => rank < size);
+        left = [];
+        if (runs.length === 0) return;
+        sequencer.order(leader, 0, [position + 1, ...runs.flatMap(({ rank, count }) => [rank, count])]);
+      };
+    }),
+  },
+  {
+    name: "order-not-in-the-cut",
+    about: "ORDERs behind the leader's last message are not in the cut",
+    scenarios: ["sequencer"],
+    seed: 2,
+    plant: inSequencer((_sequencer, total, machine) => {
+      const offered = new WeakMap<ReceiveStream, number>();
+      const offer = total.offer.bind(total);
+      total.offer = (stream, sequence, ...rest) => {
+        offered.set(stream, sequence);
+        offer(stream, sequence, ...rest);
+      };
+      answers(machine, (held, stream) => {
+        if (stream !== machine.state.view.leader.stream) return held;
+        return Math.max(offered.get(stream) ?? 0, stream.released);
+      });
+    }),
+  },
+  {
     name: "answer-what-was-delivered",
     about: "an answer counts what was delivered, not what was placed and told to others",
     scenarios: both,
-    seed: 6,
+    seed: 1,
     plant: inTotal((_total, machine) => answers(machine, (_held, { released }) => released)),
   },
   {
     name: "cut-without-order",
     about: "at the end of a view all is ordered by time, though some of it has a place (SAFE_NO_ORDER)",
     scenarios: ["sequencer"],
-    seed: 9,
+    seed: 1,
     plant: inSequencer((sequencer, total) => {
       const [next, finish] = [sequencer.next.bind(sequencer), total.finish.bind(total)];
       total.finish = () => {
@@ -200,15 +311,15 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
   {
     name: "rest-by-rank",
     about: "at the end of a view what has no place is ordered by rank only",
-    scenarios: both,
-    seed: 6,
+    scenarios: lamportFirst,
+    seed: 1,
     plant: inTotal((total) => total.earliest = () => total.queues.findIndex(({ size }) => size > 0)),
   },
   {
     name: "rest-by-arrival",
     about: "at the end of a view what has no place is ordered as it arrived",
     scenarios: both,
-    seed: 6,
+    seed: 3,
     plant: inTotal((total) => {
       const arrivals = new WeakMap<object, number[]>();
       let count = 0;
@@ -252,35 +363,20 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
   },
   {
     name: "placed-after-promise",
-    about:
-      "a member that has promised sends no more, but still places what arrives, and says so (ACK_AFTER_PROMISE)",
+    about: "a safe member that has promised still places what arrives, and says so (ACK_AFTER_PROMISE)",
     scenarios: both,
-    seed: 6,
-    plant: inTotal((_total, machine, ordering) => {
-      const { state } = machine;
-      const [send, due] = [machine.send.bind(machine), ordering.due.bind(ordering)];
-      unwedge(machine);
-      machine.send = (encoding, payload) => state.wedged ? 0 : send(encoding, payload);
-      ordering.due = () => state.wedged ? undefined : due();
+    seed: 87,
+    plant: inTotal((_total, machine) => {
+      if (machine.state.config.level === "safe") takesOn(machine);
     }),
   },
   {
     name: "agreed-after-promise",
-    about: "a member that has promised says nothing more, but still delivers as agreed (AGREED_AFTER_WEDGE)",
+    about: "a member that has promised still delivers what arrives as agreed (AGREED_AFTER_WEDGE)",
     scenarios: both,
-    seed: 6,
-    plant: inTotal((_total, machine, ordering) => {
-      const { state } = machine;
-      if (state.config.level !== "agreed") return;
-      const [send, due, tell] = [
-        machine.send.bind(machine),
-        ordering.due.bind(ordering),
-        ordering.tell.bind(ordering),
-      ];
-      unwedge(machine);
-      machine.send = (encoding, payload) => state.wedged ? 0 : send(encoding, payload);
-      ordering.due = () => state.wedged ? undefined : due();
-      ordering.tell = () => !state.wedged && tell();
+    seed: 9,
+    plant: inTotal((_total, machine) => {
+      if (machine.state.config.level === "agreed") takesOn(machine);
     }),
   },
 
@@ -299,7 +395,7 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     name: "snapshot-counts-placed",
     about: "the position of a snapshot counts messages that have a place and are not delivered yet",
     scenarios: both,
-    seed: 7,
+    seed: 15,
     plant: inTotal((total, { giving }) => {
       const pull = giving.pull.bind(giving);
       giving.pull = (question, incarnation, now) => {
@@ -329,7 +425,7 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     name: "read-without-lease",
     about: "who has led reads what it has, though others may have gone on without it (W8)",
     scenarios: ["map"],
-    seed: 8,
+    seed: 40,
     plant: inSequencer((_sequencer, _total, { watch, state }) => {
       const sureUntil = watch.sureUntil.bind(watch);
       watch.sureUntil = () => state.roster?.leader === state.roster?.self ? Infinity : sureUntil();
@@ -339,7 +435,7 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     name: "read-what-is-delivered",
     about: "a leader reads what it has delivered, though others may have delivered more",
     scenarios: ["map"],
-    seed: 32,
+    seed: 44,
     plant: inSequencer((_sequencer, total, _machine, ordering) =>
       Object.defineProperty(ordering, "readIndex", { get: () => total.position })
     ),

@@ -57,15 +57,15 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
   {
     name: "ignore-accepted",
     about: "a proposer ignores what the answers say was accepted before (IGNORE_ACCEPTED)",
-    scenarios,
-    seed: 74,
+    scenarios: ["durable", "views"],
+    seed: 45,
     plant: (machine) => onChanges(machine, (change) => change.highestAccepted = () => undefined),
   },
   {
     name: "repropose-new-members",
     about: "an accepted proposal is repeated with other members (REPROPOSE_NEW_MEMBERS)",
-    scenarios,
-    seed: 74,
+    scenarios: ["durable", "views"],
+    seed: 3,
     plant: (machine) =>
       repeatChanged(
         machine,
@@ -75,21 +75,22 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
   {
     name: "repropose-new-cut",
     about: "an accepted proposal is repeated with another cut (REPROPOSE_NEW_CUT)",
-    scenarios,
-    seed: 11110,
+    scenarios: ["sequencer", "views"],
+    seed: 112,
     plant: (machine) => repeatChanged(machine, (accepted, { cut }) => ({ ...accepted, cut })),
   },
   {
     name: "install-early",
     about: "a proposer takes its own proposal for decided (INSTALL_EARLY)",
-    scenarios,
-    seed: 74,
+    scenarios: ["sequencer", "views"],
+    seed: 3,
     plant: (machine) => onChanges(machine, (change) => change.isDecided = () => true),
   },
   {
     name: "accepted-not-reset",
     about: "what was accepted for one view is told as accepted for the next (ACCEPTED_NOT_RESET)",
     scenarios,
+    seed: 1,
     plant: (machine) =>
       onChanges(machine, (change, before) => {
         const accepted = before?.state.accepted;
@@ -126,7 +127,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "delivery-after-wedge",
     about: "a member that has promised sends no more, but still delivers what arrives (AGREED_AFTER_WEDGE)",
     scenarios,
-    seed: 37,
+    seed: 10,
     plant: (machine) => {
       unwedge(machine);
       const send = machine.send.bind(machine);
@@ -163,7 +164,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "quorum-of-the-living",
     about: "those that are not suspected are a quorum (W11)",
     scenarios,
-    seed: 4,
+    seed: 6,
     plant: (machine) => {
       onChanges(machine, (change) => {
         change.isQuorum = (ranks) => machine.watch.available().every((rank) => ranks.includes(rank));
@@ -176,7 +177,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "leader-by-suspicion",
     about: "whoever is the most senior that it does not suspect itself acts as the leader (LEADER_LOCAL, W8)",
     scenarios,
-    seed: 4,
+    seed: 6,
     plant: ({ watch, state }) =>
       watch.sureUntil = () =>
         state.phase === "member" && Math.min(...watch.available()) === state.view.rank ? Infinity : -Infinity,
@@ -217,8 +218,8 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
   {
     name: "joiner-not-caught-up",
     about: "a joiner says that it holds the cut before it does, and is counted",
-    scenarios,
-    seed: 41,
+    scenarios: ["durable", "views"],
+    seed: 2,
     plant: ({ membership, state }) => {
       const holds = membership.holds.bind(membership);
       membership.holds = (cut) => state.phase === "joining" || holds(cut);
@@ -228,7 +229,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "answer-what-is-held-back",
     about: "an answer counts messages that are held back for causes that nobody may have",
     scenarios,
-    seed: 245,
+    seed: 288,
     plant: ({ membership, state }) => {
       const wedge = membership.wedge.bind(membership);
       membership.wedge = () => {
@@ -243,7 +244,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "snapshot-out-of-place",
     about: "the snapshot for a joiner is taken before messages that count as part of it are delivered",
     scenarios,
-    seed: 13,
+    seed: 4,
     plant: ({ state }) => {
       const tell = state.tell.bind(state);
       state.tell = (event) => {
