@@ -22,6 +22,7 @@ import { Giving } from "./giving.ts";
 import { Journal } from "./journal.ts";
 import { Membership } from "./membership.ts";
 import { Ordering } from "./ordering.ts";
+import { OwnDisk } from "./own_disk.ts";
 import { Reception } from "./reception.ts";
 import { Recovery } from "./recovery.ts";
 import { Repair } from "./repair.ts";
@@ -65,6 +66,7 @@ export class GroupMachine {
 
   readonly #reception: Reception;
   readonly #sending: Sending;
+  readonly #disk: OwnDisk;
   /** The view for which the members were told that this process is ready; 0 for none. */
   #readyTold = 0;
   #now = 0;
@@ -79,6 +81,7 @@ export class GroupMachine {
     checkConfig(config);
     const state = new GroupState(config);
     this.state = state;
+    this.#disk = new OwnDisk(state, this.#isDurable);
     this.delivery = new Delivery(state);
     this.#sending = new Sending(state, this.delivery);
     this.ordering = this.delivery.total === undefined ? undefined : new Ordering(state, this.delivery);
@@ -167,11 +170,22 @@ export class GroupMachine {
     if (record === undefined && snapshot === undefined && batch === undefined) return undefined;
     state.record = undefined;
     state.stored = undefined;
+    this.#disk.writes();
     return {
       ...(record === undefined ? {} : { record }),
       ...(snapshot === undefined ? {} : { snapshot }),
       ...(batch === undefined ? {} : { log: [batch] }),
     };
+  }
+
+  /** What was taken last is on disk. */
+  written(): void {
+    this.#disk.wrote();
+  }
+
+  /** This application takes nothing more: own messages need not be confirmed by it. */
+  release(): void {
+    this.#disk.release();
   }
 
   /** Number of the present view; 0 while this is no member. */
@@ -288,11 +302,7 @@ export class GroupMachine {
     this.membership.tick(now);
     let next = Infinity;
     if (state.roster?.self !== undefined && state.phase === "member") {
-      this.#order();
-      if (this.#sending.isOpen) this.repair.announce(now);
-      this.#sending.settle();
-      if (state.active && this.ordering?.tell() === true) this.#sending.settle(); // what was just delivered here
-      if (this.ordering !== undefined) this.#take(state.view.leader.stream, 0);
+      this.#settle();
       this.watch.lead(now);
       this.#journal();
       next = this.#acknowledge(now);
@@ -330,10 +340,24 @@ export class GroupMachine {
   /** The last member leaves. Others may have left just before it, and not know that they may go. */
   #endAlone(): void {
     const { state } = this;
-    state.deliveredThrough = state.own.last;
+    // No turn follows: what was sent in this one is delivered here, and goes into the journal, now.
+    this.#settle();
+    this.journal?.note();
+    // What only this disk will have is not safe before it is there.
+    state.deliveredThrough = this.#isDurable ? state.own.stable : state.own.last;
     const waiting = (this.membership.archive?.proposal.departed.length ?? 0) > 0;
     state.phase = waiting ? "leaving" : "over";
     this.#lingerUntil = this.#now + LAST_LINGER_MS;
+  }
+
+  /** What was sent in this turn is ordered, goes out, and is delivered here. */
+  #settle(): void {
+    const { ordering, state } = this;
+    this.#order();
+    if (this.#sending.isOpen) this.repair.announce(this.#now);
+    this.#sending.settle();
+    if (state.active && ordering?.tell() === true) this.#sending.settle(); // what was just delivered here
+    if (ordering !== undefined) this.#take(state.view.leader.stream, 0);
   }
 
   /** Everything that has come goes into the journal; now and then the application's state replaces what is old of it. */

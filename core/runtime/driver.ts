@@ -74,7 +74,7 @@ export class Driver implements TransportHandler {
 
   /** Whether the machine has left its group, and what must outlive it is on disk. */
   get hasLeft(): boolean {
-    return this.#machine.state.phase === "over" && this.#held === undefined;
+    return this.#machine.state.phase === "over" && this.#held === undefined && !this.#turnDue;
   }
 
   /** Reaches for the members and starts the clock. */
@@ -167,7 +167,10 @@ export class Driver implements TransportHandler {
         return this.#fail(new TuttiError("StoreFailed", text, { cause: error }));
       }
       if (this.#stopped) return;
-      this.#guard(() => this.#release(outgoing));
+      this.#guard(() => {
+        this.#machine.written();
+        this.#release(outgoing);
+      });
       this.wake();
     });
   }

@@ -285,7 +285,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     this.#inbox.close(this.#failure);
     this.#leadership.end("this member leaves");
     const sound = this.#failure === undefined;
-    if (sound && state.roster?.self !== undefined) state.own.release(state.roster.rank);
+    if (sound) this.#machine.release();
     if (sound && state.own.pending > 0 && wait > 0) {
       await this.#sender.whenStable(state.incarnation, state.own.last, started + wait, undefined).catch(
         () => {},
