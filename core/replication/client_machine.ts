@@ -346,6 +346,7 @@ export class ClientMachine {
   #prove(call: Call, now: number): void {
     if (++call.proofs > PROOFS_MAX) return;
     const to = call.asked as Address;
+    call.sentBefore = true; // the copy that was answered; it, or one that the network made of it, may yet take effect
     this.#send(call, to, Math.max(0, Math.round(call.dueAt - now)));
   }
 

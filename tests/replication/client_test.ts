@@ -4,11 +4,13 @@ import * as assert from "uvu/assert";
 import type { Address } from "../../core/base/ids.ts";
 import { Random } from "../../core/base/random.ts";
 import { readNumber } from "../../core/replication/counter_machine.ts";
-import { LayoutReader } from "../../core/replication/layout.ts";
+import { ClientMachine, DEFAULT_CLIENT_SETTINGS } from "../../core/replication/client_machine.ts";
+import { LayoutReader, LayoutWriter } from "../../core/replication/layout.ts";
 import { MapCall, readChanges, readKept } from "../../core/replication/map_layout.ts";
 import { KNOWN_MEMBERS_MAX, MemberChoice } from "../../core/replication/member_choice.ts";
 import { type Outcome, OutcomeCode } from "../../core/replication/outcome.ts";
-import { RequestKind } from "../../core/wire/exchange.ts";
+import { type Reply, RequestKind } from "../../core/wire/exchange.ts";
+import { Encoding } from "../../core/wire/message.ts";
 import { add, decoded, encoded, mapOf, oneOfEach, set, snapshotOf } from "./commands.ts";
 import { type FakeClient, FakeGroup } from "./fake_group.ts";
 
@@ -346,6 +348,45 @@ test("replies that make no sense are counted and change nothing", () => {
   assert.ok(group.until(() => client.results.has(call)));
   assert.is(number(client.outcome(call)), 1);
   assert.is(new LayoutReader(new Uint8Array(8)).u64(), 0);
+});
+
+test("a command stays one that was put out when a member asks for proof, and the repetition cannot be sent", () => {
+  const to = "m:a" as Address;
+  const machine = new ClientMachine(
+    { client: 7, address: "m:c" as Address, group: "g" },
+    [to],
+    new Random(1),
+    DEFAULT_CLIENT_SETTINGS,
+  );
+  const reply = (
+    code: OutcomeCode,
+    call: number,
+    token: number,
+    bytes: Uint8Array = new Uint8Array(),
+  ): Reply => ({
+    ...{ code, client: 7, call, from: to, token, position: 1, leader: undefined, view: 0, members: [] },
+    ...{ encoding: Encoding.bytes, bytes },
+  });
+  machine.reachable(to, true, 0);
+  const call = machine.call(RequestKind.execute, "hits", add(1), 5000, 0);
+  const [open] = machine.requests.splice(0);
+  machine.receive(reply(OutcomeCode.prove, open.request.call, 99), 1);
+  machine.receive(reply(OutcomeCode.done, open.request.call, 0, new LayoutWriter(8).u64(5).take()), 1);
+  machine.requests.splice(0, 1);
+  const [{ request }] = machine.requests.splice(0);
+  assert.equal([request.call, request.token], [call, 99]); // it takes effect, and the answer is lost
+  machine.receive(reply(OutcomeCode.prove, call, 100), 2); // a copy has reached the member's next life
+  assert.is(machine.requests.splice(0).length, 1);
+  machine.undelivered(call, to, 3);
+  for (let now = 4; now <= 5000; now++) {
+    machine.tick(now);
+    for (const { request } of machine.requests.splice(0)) machine.undelivered(request.call, to, now);
+  }
+  assert.equal(machine.settled.map(({ number, outcome, sent }) => [number, outcome, sent]), [[
+    call,
+    undefined,
+    true,
+  ]]);
 });
 
 test.run();
