@@ -201,7 +201,7 @@ export const DURABLE_MUTATIONS: readonly Mutation[] = [
     name: "log-cut-too-far",
     about: "a snapshot drops what was logged until it was taken, not until it was asked for",
     scenarios,
-    seed: 24,
+    seed: 142,
     plant: inDurable((machine) => {
       let last = 0;
       const take = machine.takeWrite.bind(machine);
