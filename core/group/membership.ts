@@ -6,7 +6,7 @@
 import type { Address } from "../base/ids.ts";
 import type { BallotRecord } from "../membership/ballot_record.ts";
 import type { Answer, Proposal } from "../membership/proposal.ts";
-import { type ChangeMessage, type ChangePort, ViewChange } from "../membership/view_change.ts";
+import { type ChangeMessage, type ChangePort, type Sources, ViewChange } from "../membership/view_change.ts";
 import { type Departure, isSameMember, type Member, rankIn, type View } from "../membership/view.ts";
 import type { Progress } from "../multicast/send_stream.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
@@ -185,7 +185,6 @@ export class Membership implements ChangePort {
       return;
     }
     if (message.kind === "prepare" && !this.#watch.mayPromise(peer, now)) return;
-    if (message.kind === "accept") this.#repair.sources = [peer.rank];
     if (!(this.change as ViewChange).receive(peer.rank, message)) counters.implausible++;
   }
 
@@ -313,8 +312,8 @@ export class Membership implements ChangePort {
   }
 
   /** @inheritdoc */
-  fetch(proposal: Proposal): void {
-    this.#repair.fetch(proposal, this.#now);
+  fetch(proposal: Proposal, sources?: Sources, again?: boolean): void {
+    this.#repair.fetch(proposal, this.#now, sources, again);
   }
 
   /** @inheritdoc */

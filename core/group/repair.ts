@@ -4,12 +4,13 @@
  * - Heartbeats tell everybody what this member holds of every stream that is not stable. To the sender of a stream that is
  *   one more acknowledgement (so a lost one does no harm, W4); to the others it says who can serve what.
  * - A NAK goes to the sender first, and to other holders when the sender is silent. In a view change, when messages of the
- *   cut are missing, it goes to everybody in turn, to those who join as well: who has accepted, confirmed or installed the
- *   proposal holds them all.
+ *   cut are missing, it goes to those that have said that they hold them, and then to everybody in turn, to those who join as
+ *   well: who has accepted, confirmed or installed the proposal holds them all.
  */
 import { invariant } from "../base/errors.ts";
 import type { Address } from "../base/ids.ts";
 import type { Proposal } from "../membership/proposal.ts";
+import type { Sources } from "../membership/view_change.ts";
 import type { PacketStore } from "../multicast/packet_store.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { parseRanges, RANGE_BYTES, writeRanges } from "../wire/control.ts";
@@ -32,6 +33,8 @@ import type { GroupState } from "./state.ts";
 const ANSWER_BYTES_MAX = 256 * 1024;
 /** NAKs that go to the sender alone before other holders are asked as well. */
 const SENDER_ATTEMPTS = 2;
+/** Most of those that are known to hold something of a cut that are asked for it before all others. */
+const SOURCES_MAX = 3;
 /** NAKs for a cut until they are a back-off apart that gives everybody time to answer. */
 const HASTY_ATTEMPTS = 6;
 
@@ -45,8 +48,8 @@ export class Repair {
   ordering: Ordering | undefined = undefined;
   /** Number of the last heartbeat of this membership. */
   beat = 0;
-  /** Who accepted, or holds, what is fetched: asked first, by rank. */
-  sources: readonly number[] = [];
+  /** Who accepted, or holds, what is fetched: asked first. */
+  sources: Sources = [];
   /** Who joins by the view whose cut is fetched, and may hold it. */
   #newcomers: readonly Address[] = [];
 
@@ -136,9 +139,16 @@ export class Repair {
     }
   }
 
-  /** Fetches what of a proposal's cut is missing here, whoever has it. */
-  fetch({ members, cut }: Proposal, now: number): void {
+  /**
+   * Fetches what of a proposal's cut is missing here, whoever has it.
+   *
+   * @param again Whether that has begun before. Then sources are asked at once, for they may have it by now; those that are asked in
+   *   turn are not asked anew from the first one on, or the last ones would never be.
+   */
+  fetch({ members, cut }: Proposal, now: number, sources?: Sources, again: boolean = false): void {
     const state = this.#state;
+    if (sources !== undefined) this.sources = sources;
+    if (again) return this.#askSources();
     const newcomers = members.filter(({ address, incarnation }) =>
       address !== state.config.address && state.view.find(address, incarnation) === undefined
     );
@@ -152,9 +162,23 @@ export class Repair {
   nak(stream: ReceiveStream, now: number): void {
     const pairs = stream.missing(now, NAK_RANGES_MAX);
     if (pairs.length === 0) return;
+    const holder = this.#state.wedged ? this.fetchFrom(stream) : this.holder(stream, now)?.address;
+    if (holder !== undefined) this.#ask(holder, stream, pairs);
+  }
+
+  /** Asks the first of those that should have it for what a cut still needs. */
+  #askSources(): void {
+    const { view, loopback } = this.#state;
+    for (const stream of view.streams) {
+      const [source] = this.sources[stream.rank] ?? [];
+      if (stream === loopback || stream.nakAt === Infinity || source === undefined) continue;
+      const pairs = stream.store.gaps(stream.received + 1, stream.known, NAK_RANGES_MAX);
+      if (pairs.length > 0) this.#ask(view.peers[source].address, stream, pairs);
+    }
+  }
+
+  #ask(holder: Address, stream: ReceiveStream, pairs: readonly number[]): void {
     const state = this.#state;
-    const holder = state.wedged ? this.fetchFrom(stream) : this.holder(stream, now)?.address;
-    if (holder === undefined) return;
     const { unicast, counters } = state;
     const count = pairs.length / 2;
     // One that only watches the view has no rank in it; whoever asks is served all the same.
@@ -194,7 +218,9 @@ export class Repair {
 
   #ring(stream: ReceiveStream): Address[] {
     const { view, config } = this.#state;
-    const members = [...this.sources.map((rank) => view.peers[rank]), view.peers[stream.rank], ...view.peers];
+    const sources = (this.sources[stream.rank] ?? []).slice(0, SOURCES_MAX).map((rank) => view.peers[rank]);
+    // What a source is asked, or answers, may be lost: it is asked once more before those that may have nothing.
+    const members = [...sources, view.peers[stream.rank], ...sources, ...view.peers];
     return [...members.map(({ address }) => address), ...this.#newcomers]
       .filter((address) => address !== config.address);
   }

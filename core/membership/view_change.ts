@@ -35,6 +35,9 @@ export type ChangeMessage =
   | { readonly kind: "accepted"; readonly ballot: number }
   | { readonly kind: "install"; readonly proposal: Proposal };
 
+/** By rank of the member that has sent something: ranks of those that hold it. */
+export type Sources = readonly (readonly number[])[];
+
 /** What a view change needs of the member that it runs in. */
 export interface ChangePort {
   /**
@@ -45,8 +48,13 @@ export interface ChangePort {
   wedge(): readonly number[];
   /** Whether every message of a cut is held here. */
   holds(cut: readonly number[]): boolean;
-  /** Starts to fetch what of a cut is not held here. */
-  fetch(proposal: Proposal): void;
+  /**
+   * Starts to fetch what of a cut is not held here.
+   *
+   * @param sources For each rank, who is known, or about, to hold what that member has sent of it; left out: nobody new is.
+   * @param again Whether it was started before: the sources are asked once more, and everybody else in turn, as before.
+   */
+  fetch(proposal: Proposal, sources?: Sources, again?: boolean): void;
   /** Sends to one member of the present view. */
   send(rank: number, message: ChangeMessage): void;
   /** Sends to all others of the present view. */
@@ -391,10 +399,24 @@ export class ViewChange {
 
   /** Accepts as soon as the cut is held: who has accepted can serve it. */
   #take(ballot: number, proposal: Proposal): void {
+    const again = this.state.pending?.ballot === ballot;
     this.#promise(ballot);
     this.state.pending = { ballot, proposal };
-    this.#port.fetch(proposal);
+    this.#port.fetch(proposal, this.#sources(ballot, proposal), again);
     this.review();
+  }
+
+  /** Who holds what of a proposal's cut: its proposer fetches it from those that have said so, and the others from the proposer. */
+  #sources(ballot: number, { cut }: Proposal): Sources {
+    if (ballot !== this.state.ballot) return cut.map(() => [proposerOf(ballot)]);
+    const repeated = this.state.repeats ? this.highestAccepted()?.ballot : undefined;
+    return cut.map((last, rank) =>
+      this.answered.filter((from) => {
+        const answer = this.state.answers[from];
+        if (answer === undefined || answer.voterOnly || from === this.#self) return false;
+        return answer.holds[rank] >= last || (repeated !== undefined && answer.accepted?.ballot === repeated);
+      })
+    );
   }
 
   #decide(): void {
