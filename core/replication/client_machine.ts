@@ -64,6 +64,8 @@ interface Call {
   asked: Address | undefined;
   /** Who failed it last. */
   failed: Address | undefined;
+  /** How long the member that was asked may take, in milliseconds. */
+  waitMs: number;
   /** When an answer is awaited no longer, or when it is to be repeated. */
   dueAt: number;
   failures: number;
@@ -208,12 +210,20 @@ export class ClientMachine {
   /** There is a path to a member, or none any more. */
   reachable(address: Address, up: boolean, now: number): void {
     if (!this.members.has(address)) return;
-    if (!up) this.members.failed(address, now);
-    else this.members.rested(address);
+    this.members.reachable(address, up, now);
     for (const call of this.#calls.values()) {
-      if (up && call.asked === undefined) this.#ask(call, now);
-      else if (!up && call.asked === address) this.#retry(call, now); // the answer has no way back
+      if (!up) {
+        if (call.asked === address) this.#retry(call, now); // the answer has no way back
+      } else if (call.asked === address) this.#repeat(call, now);
+      else if (call.asked === undefined || !this.members.reaches(call.asked)) this.#ask(call, now);
     }
+  }
+
+  /** What was sent before there was a path back may have been answered in vain. */
+  #repeat(call: Call, now: number): void {
+    call.sentBefore = true;
+    const leftMs = Math.max(0, Math.round(call.dueAt - now));
+    this.#send(call, call.asked as Address, Math.min(call.waitMs, leftMs));
   }
 
   /** Does what has become due. */
@@ -297,6 +307,7 @@ export class ClientMachine {
       sentBefore: false,
       asked: undefined,
       failed: undefined,
+      waitMs: 0,
       dueAt: Infinity,
       failures: 0,
       proofs: 0,
@@ -312,7 +323,8 @@ export class ClientMachine {
     call.sentBefore = call.sent;
     call.sent = true;
     call.dueAt = now + newsMs + patienceMs * this.#random.between(1, 1.25);
-    this.#send(call, to, Math.round(newsMs > 0 ? newsMs : patienceMs));
+    call.waitMs = Math.round(newsMs > 0 ? newsMs : patienceMs);
+    this.#send(call, to, call.waitMs);
   }
 
   #send(call: Call, to: Address, waitMs: number): void {

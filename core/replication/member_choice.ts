@@ -1,6 +1,6 @@
 /**
  * Which member a client asks: the one that served it last, or the leader that was named, as long as that does well; else the
- * others in turn. One that did not answer is left alone for a while.
+ * others in turn. One that did not answer is left alone for a while, and so is one to which there is no path, if there is one to others.
  */
 import type { Address } from "../base/ids.ts";
 import type { Random } from "../base/random.ts";
@@ -18,6 +18,8 @@ interface Known {
   token: number;
   /** When it may be asked again. */
   restsUntil: number;
+  /** Whether there is a path to it and back. */
+  reached: boolean;
 }
 
 /** The members that a client knows. */
@@ -54,15 +56,22 @@ export class MemberChoice {
     if (known !== undefined) known.token = token;
   }
 
+  /** Whether there is a path to a member and back. */
+  reaches(address: Address): boolean {
+    return this.#known.get(address)?.reached === true;
+  }
+
   /** Whom to ask. @param except Whom not, if there is anybody else. */
   pick(now: number, except: Address | undefined): Address {
     const all = [...this.#known.values()];
     const others = all.filter(({ address }) => address !== except);
     const candidates = others.length > 0 ? others : all;
     const rested = candidates.filter(({ restsUntil }) => restsUntil <= now);
-    const preferred = rested.find(({ address }) => address === this.#preferred);
+    const reached = rested.filter(({ reached }) => reached);
+    const best = reached.length > 0 ? reached : rested;
+    const preferred = best.find(({ address }) => address === this.#preferred);
     if (preferred !== undefined) return preferred.address;
-    if (rested.length > 0) return this.#random.pick(rested).address;
+    if (best.length > 0) return this.#random.pick(best).address;
     return candidates.reduce((best, one) => one.restsUntil < best.restsUntil ? one : best).address;
   }
 
@@ -81,10 +90,13 @@ export class MemberChoice {
     if (leads !== undefined && leads.restsUntil <= now) this.#preferred = leader;
   }
 
-  /** A member may be asked again. */
-  rested(address: Address): void {
+  /** There is a path to a member and back, so that it may be asked again, or there is none any more. */
+  reachable(address: Address, up: boolean, now: number): void {
     const known = this.#known.get(address);
-    if (known !== undefined) known.restsUntil = -Infinity;
+    if (known === undefined) return;
+    known.reached = up;
+    if (up) known.restsUntil = -Infinity;
+    else this.failed(address, now);
   }
 
   /** A member did not answer, or cannot serve. */
@@ -119,7 +131,7 @@ export class MemberChoice {
   /** @returns Whether it is new. */
   #add(address: Address, configured: boolean): boolean {
     if (this.#known.has(address) || (this.#known.size >= KNOWN_MEMBERS_MAX && !configured)) return false;
-    this.#known.set(address, { address, configured, token: 0, restsUntil: -Infinity });
+    this.#known.set(address, { address, configured, token: 0, restsUntil: -Infinity, reached: false });
     return true;
   }
 }

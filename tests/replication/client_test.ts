@@ -300,6 +300,36 @@ test("a request that finds no path is not sent, and goes out as soon as there is
   assert.equal(machine.settled, [{ number: call, outcome: undefined, sent: false, failures: 2 }]);
 });
 
+test("a request that went out before there was a path back is repeated once there is one", () => {
+  const group = new FakeGroup(15, NAMES, oneOfEach);
+  const { machine } = group.client(1, [0, 1]);
+  group.clients.pop(); // driven by hand
+  const call = machine.call(RequestKind.query, "hits", add(0), 500, 0);
+  const [{ to, request }] = machine.requests.splice(0);
+  const other = (to === "m:a" ? "m:b" : "m:a") as Address;
+  machine.reachable(to, true, 5);
+  assert.equal(machine.requests.splice(0), [{ to, request }]);
+  machine.reachable(other, true, 6);
+  assert.is(machine.requests.length, 0, "there is a path to who was asked");
+  machine.undelivered(call, to, 7);
+  machine.tick(500);
+  assert.equal(machine.settled, [{ number: call, outcome: undefined, sent: true, failures: 1 }]);
+});
+
+test("a request to a member without a path goes to the first one with a path, and so do the next ones", () => {
+  const group = new FakeGroup(16, NAMES, oneOfEach);
+  const { machine } = group.client(1, [0, 1, 2]);
+  group.clients.pop(); // driven by hand
+  const ask = (): void => void machine.call(RequestKind.query, "hits", add(0), 1000, 0);
+  ask();
+  const [{ to, request }] = machine.requests.splice(0);
+  const other = (to === "m:b" ? "m:a" : "m:b") as Address;
+  machine.reachable(other, true, 5);
+  assert.equal(machine.requests.map((asked) => [asked.to, asked.request.call]), [[other, request.call]]);
+  for (let count = 0; count < 10; count++) ask();
+  assert.equal([...new Set(machine.requests.map((asked) => asked.to))], [other]);
+});
+
 test("who loses the path to the member that it asked asks another one at once", () => {
   const group = new FakeGroup(14, NAMES, oneOfEach);
   const client = group.client(1, [0, 1]);
