@@ -159,6 +159,8 @@ const JOIN_OPTIONS: Record<keyof JoinOptions, string> = {
   timing: "object",
   trace: "function",
 };
+/** Of them those whose keys mean something, so that a list or a `Map` would pass for an empty one. */
+const RECORDS: readonly (keyof JoinOptions)[] = ["replicas", "sessions", "limits", "timing"];
 const REQUIRED_OPTIONS: readonly (keyof JoinOptions)[] = ["group", "name", "transport", "peers"];
 
 /**
@@ -190,15 +192,33 @@ export function checkJoinOptions(options: JoinOptions): void {
   if (state !== undefined && (typeof state.snapshot !== "function" || typeof state.restore !== "function")) {
     refuse("the option state lacks snapshot or restore");
   }
-  const { store, discovery } = options;
+  for (const key of RECORDS) {
+    const record = options[key] as object | undefined;
+    if (record !== undefined && Symbol.iterator in record) {
+      refuse(`the option ${key} is a list or a Map; pass a plain object, { name: value }`);
+    }
+  }
+  const { store, discovery, compression } = options;
   if (store !== undefined && (typeof store.load !== "function" || typeof store.write !== "function")) {
     refuse("the option store lacks load or write");
   }
+  if (compression !== undefined) checkCompression(compression, refuse);
   if (discovery !== undefined && typeof discovery.start !== "function") {
     refuse("the option discovery lacks start");
   }
   if (typeof options.transport.open !== "function" || typeof options.transport.canonical !== "function") {
     refuse("the option transport is not a transport; pass for example zeromq({ listen })");
+  }
+}
+
+function checkCompression(compression: Compression, refuse: (text: string) => never): void {
+  const { name, aboveBytes, compress, decompress } = compression;
+  if (typeof name !== "string" || name === "") refuse("the option compression lacks a name");
+  if (typeof aboveBytes !== "number" || !(aboveBytes >= 0)) {
+    refuse(`the option compression has aboveBytes ${String(aboveBytes)}; use bytes, 0 or more`);
+  }
+  if (typeof compress !== "function" || typeof decompress !== "function") {
+    refuse("the option compression lacks compress or decompress; pass for example deflate()");
   }
 }
 

@@ -87,6 +87,18 @@ test("join fails when the state lacks a half, or an option is unknown or of the 
   await fails("InvalidArgument", wrong({ state: { snapshot: () => {} } }), /lacks snapshot or restore/);
   await fails("InvalidArgument", wrong({ state: 5 }), /state is not a object/);
   await fails("InvalidArgument", wrong({ onEvent: {} }), /onEvent is not a function/);
+  for (const key of ["replicas", "sessions", "limits", "timing"]) {
+    for (const value of [[], new Map([["a", 1]]), new Set()]) {
+      await fails("InvalidArgument", wrong({ [key]: value }), new RegExp(`${key} is a list or a Map`));
+    }
+  }
+  const compression = { name: "x", aboveBytes: 1, compress: () => {}, decompress: () => {} };
+  for (const part of ["name", "aboveBytes", "compress", "decompress"]) {
+    for (const value of [undefined, NaN, ""]) {
+      const odd = { compression: { ...compression, [part]: value } };
+      await fails("InvalidArgument", wrong(odd), new RegExp(`option compression (lacks|has).* ${part}`));
+    }
+  }
   await fails("InvalidArgument", wrong({ members: [] }), /members is unknown; use one of/);
 });
 
