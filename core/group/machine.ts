@@ -225,9 +225,12 @@ export class GroupMachine {
     this.#take(stream, sequence);
   }
 
-  /** The application has taken over the state that it was given: what it sends from now on follows from that. */
+  /**
+   * The application has taken over a state that it was given: what it sends from now on follows from that, unless it was given another
+   * one meanwhile. Called once for each.
+   */
   restored(): void {
-    this.state.restoring = false;
+    this.state.restores--;
   }
 
   /** The application's state, as wanted. @param snapshot `undefined` when it keeps none. */

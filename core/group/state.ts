@@ -60,8 +60,8 @@ export class GroupState {
   loopback: ReceiveStream;
   /** Whether this member has promised in a view change: it neither sends, nor acknowledges, nor delivers. */
   wedged = false;
-  /** Whether the application has not taken over the state with which this member joined: until then it sends nothing. */
-  restoring = false;
+  /** States that were given to the application and that it has not taken over: one for each time that this process joined. */
+  restores = 0;
   /** Whether messages are held back: others may be waited for. */
   waiting = false;
   /** Whether a quorum of the view is not heard. */
@@ -153,6 +153,11 @@ export class GroupState {
     return this.roster;
   }
 
+  /** Whether the application has not taken over the state with which this member joined: until then it sends nothing. */
+  get restoring(): boolean {
+    return this.restores > 0;
+  }
+
   /** Whether messages may be sent and acknowledged now. */
   get active(): boolean {
     return this.phase === "member" && !this.wedged;
@@ -183,7 +188,6 @@ export class GroupState {
     this.loopback = this.stream(0, incarnation, 1);
     this.wedged = false;
     this.blocked = false;
-    this.restoring = false;
     this.enter(undefined);
   }
 

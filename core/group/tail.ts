@@ -74,7 +74,7 @@ export class Tail {
   /** Gives the application everything: the snapshot, then the messages. @param own Whether it comes from the own disk. */
   deliver(delivery: Delivery, snapshot: Uint8Array | undefined, own: boolean): void {
     const state = this.#state;
-    state.restoring = true;
+    state.restores++;
     state.tell({ type: "restore", snapshot, own, position: this.#start });
     // What this process sends from now on is later than all that is in its state.
     if (this.#lamport <= state.clock.time + LAMPORT_JUMP_MAX) state.clock.observe(this.#lamport);

@@ -126,6 +126,38 @@ test("messages wait until a restore that takes its time is done", async () => {
   assert.equal(log.values, ["before", "after"]);
 });
 
+test("a member that is evicted while it restores a state, and joins again, waits for the state of then", async () => {
+  const network = new MemoryNetwork();
+  const others = await members(["P1", "P2"], { network, ...new Log().options });
+  await (await others[0].send("before")).stable;
+  const dones: (() => void)[] = [];
+  const p3 = await member("P3", ["P1"], {
+    network,
+    expect: 0,
+    onMessages: () => {},
+    state: {
+      snapshot: () => new Uint8Array(0),
+      restore: () => new Promise<void>((resolve) => void dones.push(resolve)),
+    },
+  });
+  const joined = (): boolean =>
+    p3.view !== undefined && others.every(({ view }) => view?.members.length === 3);
+  await until("it is a member", joined);
+  const { incarnation } = p3;
+  partition(network, ["P3"], ["P1", "P2"]);
+  await inView(others, ["P1", "P2"]);
+  network.calm();
+  await until("it is a member again", () => p3.incarnation > incarnation && joined());
+  let ready = false;
+  const whenReady = p3.ready({ members: 3, deadline: DEADLINE_MS }).then(() => ready = true);
+  dones[0]();
+  await until("the other state has come", () => dones.length === 2);
+  assert.equal([p3.offer("too early"), ready], [undefined, false]);
+  dones[1]();
+  await whenReady;
+  await (await p3.send("in time")).stable;
+});
+
 test("a snapshot that fails is told, and another member gives its own", async () => {
   const network = new MemoryNetwork();
   const p1 = await member("P1", [], {
