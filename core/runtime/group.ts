@@ -133,8 +133,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
    * The leadership of this member, while it leads and can be sure of it.
    *
    * There is never another leader in the same epoch, and while the signal is not aborted there is no later one either, as long
-   * as clocks differ in speed by less than a third and this process is not stopped between the look at the signal and what it does
-   * then: give the epoch along to whoever can refuse an older one.
+   * as clocks differ in speed by less than a third, the machine does not sleep (its monotonic clock would), and this process is not
+   * stopped between the look at the signal and what it does then: give the epoch along to whoever can refuse an older one.
    *
    * @returns `undefined` while somebody else leads, or nobody can be sure to.
    */
