@@ -10,10 +10,17 @@ import { RecordedMap } from "./recorded_map.ts";
 const SHARED = ["red", "green", "blue", "white", "black", "grey"] as const;
 /** A call that takes longer has failed; it must outlast whatever is done to the nodes, in milliseconds. */
 const CALL_MS = 25_000;
+/** Calls of a client whose own keys are read at once: over UDP an answer is one packet, some 40 KB. */
+const PAGE_CALLS = 200;
 /** Between two calls of a client, in milliseconds. */
 const PAUSE_MS = 5;
 /** How long a client waits for a node before it asks another, in milliseconds. */
 const ATTEMPT_MS = 400;
+
+/** A key of a client that nobody else writes; it begins with its page. */
+export function ownKey(client: string, number: number): string {
+  return `own/${client}/${Math.floor(number / PAGE_CALLS)}/${number}`;
+}
 
 /** What clients do to the map. */
 export class Load {
@@ -71,9 +78,14 @@ export class Load {
     for (const key of SHARED) await this.#maps[0].get(key, { deadline: CALL_MS });
   }
 
-  /** Which promises were broken: looks each up in the map. */
+  /** Which promises were broken: looks each up in the map, page by page. */
   async broken(): Promise<string[]> {
-    const entries = new Map(await this.#clients[0].map<string, string>(MAP).entries("own/"));
+    const map = this.#clients[0].map<string, string>(MAP);
+    const entries = new Map<string, string>();
+    const pages = new Set([...this.promised.keys()].map((key) => key.slice(0, key.lastIndexOf("/") + 1)));
+    for (const page of pages) {
+      for (const [key, value] of await map.entries(page)) entries.set(key, value);
+    }
     return [...this.promised].filter(([key, value]) => entries.get(key) !== value)
       .map(([key, value]) => `${key} is ${entries.get(key) ?? "nothing"}, and not ${value}`);
   }
@@ -113,7 +125,7 @@ export class Load {
     const key = SHARED[Math.floor(Math.random() * SHARED.length)];
     const dice = Math.random();
     if (dice < 0.3) {
-      const own = `own/${name}/${number}`;
+      const own = ownKey(name, number);
       await map.put(own, value, deadline);
       this.promised.set(own, value);
     } else if (dice < 0.5) await map.put(key, value, deadline);

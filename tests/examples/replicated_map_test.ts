@@ -2,9 +2,11 @@
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { type RemoteMap, TuttiError } from "@tutti/tutti";
+import { join, type RemoteMap, replicatedMap, TuttiError } from "@tutti/tutti";
 import { checkHistory, type HistoryLine, HistoryRecorder, parseHistory } from "@tutti/tutti/testing";
 import { parseClientOptions, parseCommand, wordsOf } from "../../examples/replicated_map/client_options.ts";
+import { Load, ownKey } from "../../examples/replicated_map/load.ts";
+import { freeAddress, MAP, transportAt } from "../../examples/replicated_map/network.ts";
 import { parseNodeOptions } from "../../examples/replicated_map/node_options.ts";
 import { RecordedMap } from "../../examples/replicated_map/recorded_map.ts";
 import { clear, freePorts, freshFile, Run } from "./process.ts";
@@ -118,6 +120,35 @@ test("a call whose fate is unknown is recorded so, and its client goes on by ano
     name,
   ) => [`${name} get`, "fail", `${name} delete`, "fail", `${name} put`, "info"]);
   assert.equal(told.slice(1), [...first, ...second]);
+});
+
+test("the demo finds a broken promise among more of them than an answer over UDP can hold", async () => {
+  const map = replicatedMap<string, string>();
+  const listen = await freeAddress("udp");
+  const transport = transportAt("udp", listen);
+  const group = await join({
+    group: MAP,
+    name: "n1",
+    transport,
+    peers: [],
+    order: "total",
+    replicas: { [MAP]: map },
+  });
+  const load = new Load();
+  try {
+    await group.ready();
+    for (let number = 1; number <= 3000; number++) {
+      load.promised.set(ownKey("client-8", number), `v${number}`);
+    }
+    await Promise.all([...load.promised].map(([key, value]) => map.set(key, value)));
+    load.promised.set(ownKey("client-9", 1), "never written");
+    await load.start(1, "udp", [listen]);
+    await load.stop();
+    assert.equal(await load.broken(), [`${ownKey("client-9", 1)} is nothing, and not never written`]);
+  } finally {
+    await load.close();
+    await group.close({ deadline: 0 });
+  }
 });
 
 test("bad arguments end each program with 2 and one line, and help with 0", async () => {
