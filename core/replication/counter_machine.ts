@@ -17,7 +17,8 @@ export class CounterMachine implements Machine {
 
   apply(operation: EncodedValue): EncodedValue {
     const amount = readNumber(operation);
-    if (amount === undefined || !Number.isSafeInteger(amount)) {
+    if (amount === undefined) throw foreign();
+    if (!Number.isSafeInteger(amount)) {
       throw new TuttiError("InvalidArgument", "Cannot add: what is to be added is no safe whole number");
     }
     const sum = this.value + amount;
@@ -29,7 +30,9 @@ export class CounterMachine implements Machine {
     return encodeNumber(sum);
   }
 
-  query(): Answer {
+  query(question: EncodedValue): Answer {
+    // There is one question, 0: what is none of a counter gets no answer that its asker would take for nonsense.
+    if (readNumber(question) !== 0) throw foreign();
     return encodeNumber(this.value);
   }
 
@@ -46,6 +49,10 @@ export class CounterMachine implements Machine {
     this.changes++;
     return [];
   }
+}
+
+function foreign(): TuttiError {
+  return new TuttiError("InvalidArgument", "Cannot read the operation: it is none of a counter");
 }
 
 /** A number as an operation, an answer, or a snapshot. */

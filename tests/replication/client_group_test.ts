@@ -191,6 +191,9 @@ test("a client of another group, or of a replica that is not there, is told noth
   await fails("InvalidArgument", () => mine.counter("nobody").get(), /no replica of the name nobody/);
   await fails("InvalidArgument", () => mine.counter("nobody").add(), /no replica of the name nobody/);
   await fails("InvalidArgument", () => mine.counter("users").get(), /none of a map/);
+  await fails("InvalidArgument", () => mine.map("hits").get("a"), /none of a counter/);
+  await fails("InvalidArgument", () => mine.log("hits").read(0), /none of a counter/);
+  await fails("InvalidArgument", () => mine.map("hits").set("a", 1), /none of a counter/);
   const plain = await member("Q1", ["Q1"], { network });
   await plain.ready({ deadline: DEADLINE_MS });
   const lost = await client("C3", network, { members: ["memory:Q1"] });
