@@ -31,8 +31,8 @@ export class CounterMachine implements Machine {
   }
 
   query(question: EncodedValue): Answer {
-    // There is one question, 0: what is none of a counter gets no answer that its asker would take for nonsense.
-    if (readNumber(question) !== 0) throw foreign();
+    // Any number asks. Who asks something else would take the answer for nonsense.
+    if (readNumber(question) === undefined) throw foreign();
     return encodeNumber(this.value);
   }
 
