@@ -5,24 +5,35 @@ import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+/**
+ * Ports are drawn below those that systems give to sockets that ask for any: else one that was free a moment ago may be taken by
+ * somebody's outgoing connection.
+ */
+const PORT_MIN = 10_000;
+const PORT_MAX = 32_000;
+
 const given = new Set<number>();
+
+/** The next port to try. */
+function drawn(): number {
+  for (;;) {
+    const port = PORT_MIN + Math.floor(Math.random() * (PORT_MAX - PORT_MIN));
+    if (given.has(port)) continue;
+    given.add(port);
+    return port;
+  }
+}
 
 /** A TCP port on which nobody listens, never the same twice. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = await new Promise<number>((resolve, reject) => {
+    const port = drawn();
+    const isFree = await new Promise<boolean>((resolve) => {
       const server = createServer();
-      server.once("error", reject);
-      server.listen(0, "127.0.0.1", () => {
-        const address = server.address();
-        const found = typeof address === "object" && address !== null ? address.port : 0;
-        server.close(() => resolve(found));
-      });
+      server.once("error", () => resolve(false));
+      server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
     });
-    if (!given.has(port)) {
-      given.add(port);
-      return port;
-    }
+    if (isFree) return port;
   }
 }
 
@@ -41,18 +52,13 @@ export async function ipcEndpoints(): Promise<() => string> {
 /** A UDP port on which nobody listens, at any address, never the same twice. */
 export async function freeUdpPort(): Promise<number> {
   for (;;) {
-    const port = await new Promise<number>((resolve, reject) => {
+    const port = drawn();
+    const isFree = await new Promise<boolean>((resolve) => {
       const socket = createSocket("udp4");
-      socket.once("error", reject);
-      socket.bind(0, "0.0.0.0", () => {
-        const { port } = socket.address();
-        socket.close(() => resolve(port));
-      });
+      socket.once("error", () => socket.close(() => resolve(false)));
+      socket.bind(port, "0.0.0.0", () => socket.close(() => resolve(true)));
     });
-    if (!given.has(port)) {
-      given.add(port);
-      return port;
-    }
+    if (isFree) return port;
   }
 }
 
