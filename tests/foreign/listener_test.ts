@@ -314,7 +314,10 @@ async function play({ engine, level, first, compressed = false }: Play): Promise
     await Promise.all(others.map((member) => send(member, random, 50)));
     await delivered(before + 400);
     await follower.reaches("what follows", () => follower.lines.length >= 400);
-    await follower.reaches("the next view", () => /^listening: view \d+ of (P2 P3|P3 P2),/m.test(follower.errors));
+    await follower.reaches(
+      "the next view",
+      () => /^listening: view \d+ of (P2 P3|P3 P2),/m.test(follower.errors),
+    );
     const [{ lines: expected }, { lines: other }] = others;
     same(other, expected, `the members (seed ${seed})`);
     same(follower.lines, expected.filter(({ position }) => position > before), `the listener (seed ${seed})`);
