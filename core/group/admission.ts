@@ -55,6 +55,8 @@ export class Admission {
   readonly #discovered: Set<Address> = new Set();
   #helloAt = 0;
   #helloMs: number;
+  /** When it first greeted since it has been looking for the group; `Infinity` for not yet. */
+  #askedAt = Infinity;
 
   constructor(
     state: GroupState,
@@ -89,6 +91,7 @@ export class Admission {
     for (const address of [...this.#state.config.seeds, ...contacts]) this.#state.reach(address, true);
     this.#helloMs = this.#state.config.timing.helloMs;
     this.#helloAt = 0;
+    this.#askedAt = Infinity;
   }
 
   /** Somebody who is not known reaches for this process. */
@@ -239,7 +242,7 @@ export class Admission {
     }
     if (
       this.#state.phase === "joining" && this.#taking.known === undefined &&
-      this.#strangers.mayFound(this.#contacts, now)
+      this.#strangers.mayFound(this.#contacts, this.#askedAt, now)
     ) this.#found();
   }
 
@@ -302,6 +305,7 @@ export class Admission {
     for (const address of addresses) {
       if (address !== config.address) this.#state.sendOutside(address, Kind.hello, 0, incarnation, 0, body);
     }
+    this.#askedAt = Math.min(this.#askedAt, now);
     this.#helloAt = now + this.#helloMs * this.#state.random.between(0.75, 1.25);
     this.#helloMs = Math.min(2 * this.#helloMs, HELLO_MS_MAX);
   }

@@ -11,6 +11,11 @@ import type { Hello } from "./greeting.ts";
 import { roomFor } from "./packet_room.ts";
 import type { GroupState } from "./state.ts";
 
+/**
+ * How long after its first own greeting one that was in a group before takes others for being in none, in milliseconds: what it hears
+ * sooner may have waited for it while its process was stopped, and members have answered by then.
+ */
+const BACKLOG_MS = 500;
 /** How long a greeting counts, in heartbeats. */
 const FRESH_BEATS = 10;
 /** Longest time between two greetings, in milliseconds. */
@@ -187,8 +192,9 @@ export class Strangers {
    * Whether this process, which knows of no group, founds one: as many as expected are there, and in none either.
    *
    * @param contacts Members of the last view of a life that is over.
+   * @param askedAt When this process began to greet.
    */
-  mayFound(contacts: readonly Address[], now: number): boolean {
+  mayFound(contacts: readonly Address[], askedAt: number, now: number): boolean {
     const { config } = this.#state;
     if (config.expect === 0 || this.#founders[0] !== config.address) {
       return false;
@@ -200,13 +206,14 @@ export class Strangers {
         return false;
       }
     }
+    const since = contacts.length === 0 ? -Infinity : askedAt + BACKLOG_MS;
     if (contacts.length > 0 && contacts.every((address) => address === config.address)) {
       return false;
     }
     let there = 1;
     for (const address of this.#founders) {
       const stranger = this.#byAddress.get(address);
-      if (stranger === undefined || !this.#isFresh(stranger, now)) continue;
+      if (stranger === undefined || !this.#isFresh(stranger, now) || stranger.heardAt < since) continue;
       const { founders } = stranger.hello;
       if (
         founders.length === this.#founders.length &&

@@ -64,8 +64,6 @@ export function readHistory(lines: readonly TraceLine[]): History {
 /** Takes the lines of one group. */
 class GroupReader {
   readonly history: GroupHistory;
-  /** What was delivered, or acknowledged, so far. */
-  readonly #seen: Set<string> = new Set();
 
   constructor(group: string) {
     this.history = {
@@ -119,7 +117,6 @@ class GroupReader {
         }
         return this.#deliver(node, line, index);
       case "acked":
-        this.#seen.add(line.m);
         this.history.receipts.push({ node: line.n, m: line.m, index });
         return undefined;
       case "election":
@@ -264,8 +261,7 @@ class GroupReader {
     const { messages, resent, senders } = this.history;
     const { life, membership, view, out } = node;
     const known = messages.get(m);
-    if (known !== undefined && this.#isUnused(known, node.name)) known.failed = true;
-    else if (known !== undefined) {
+    if (known !== undefined) {
       if (known.life.node !== node.name || !(failed || known.failed)) resent.push(index);
       known.failed ||= failed;
       return undefined;
@@ -275,7 +271,7 @@ class GroupReader {
     const sequence = life.sent.length + 1;
     const message: Message = {
       m,
-      number: known?.number ?? messages.size,
+      number: messages.size,
       life,
       membership,
       sequence,
@@ -290,16 +286,11 @@ class GroupReader {
     return message;
   }
 
-  /** A process that is killed before its disk knows of a message uses its name for another one, if nobody has seen it. */
-  #isUnused({ m, life }: Message, node: string): boolean {
-    return life.killed && life.node === node && !this.#seen.has(m);
-  }
-
   #deliver(node: NodeHistory, line: DeliverLine, index: number): Delivery {
     const { membership, life, out } = node;
     const replay = line.replay === true;
     // What is delivered again after the view was told once more is of that view.
-    const again = replay && !(node.returned && node.view !== undefined);
+    const again = replay && !((node.returned || membership.joined) && node.view !== undefined);
     const past = out !== undefined || again || (membership.joined && node.view === undefined);
     const delivery: Delivery = {
       line,
@@ -315,7 +306,6 @@ class GroupReader {
       message: undefined,
     };
     membership.untouched = false;
-    this.#seen.add(line.m);
     this.history.deliveries.push(delivery);
     // `resolve` takes out what turns out to be repeated or unknown.
     if (!past) node.stay?.deliveries.push(delivery);

@@ -247,12 +247,19 @@ export class Cluster {
    * @returns What breaks a promise; empty when all is well.
    */
   check(properties?: readonly TraceProperty[], lineCount: number = this.trace.length): Violation[] {
-    const correct = this.nodes.filter((node) => node.view !== undefined).map((node) => node.name);
+    const lines = this.trace.slice(0, lineCount);
+    const crashed = new Set<string>(); // as far as these lines go
+    for (const line of lines) {
+      if (line.e === "crash") crashed.add(line.n);
+      else if ("n" in line) crashed.delete(line.n);
+    }
+    const correct = this.nodes.filter(({ view, name }) => view !== undefined && !crashed.has(name))
+      .map(({ name }) => name);
     const chosen = properties ??
       TRACE_PROPERTIES.filter((property) => property !== "causal" || this.#order === "causal");
     return [
       ...this.violations,
-      ...checkTrace([...this.trace.slice(0, lineCount), { e: "end", correct }], { properties: chosen }),
+      ...checkTrace([...lines, { e: "end", correct }], { properties: chosen }),
     ];
   }
 
