@@ -143,6 +143,8 @@ export interface NodeHistory {
   alone: boolean;
   /** It has shown since its last crash that it has its memory. */
   remembers: boolean;
+  /** Names of all that it has delivered, in any life. */
+  readonly heard: Set<string>;
 }
 
 /** A sender's receipt has resolved. */

@@ -181,6 +181,7 @@ class GroupReader {
         returned: false,
         before: undefined,
         remembers: false,
+        heard: new Set(),
       };
       this.history.nodes.set(name, node);
     }
@@ -289,8 +290,10 @@ class GroupReader {
   #deliver(node: NodeHistory, line: DeliverLine, index: number): Delivery {
     const { membership, life, out } = node;
     const replay = line.replay === true;
-    // What is delivered again after the view was told once more is of that view.
-    const again = replay && !((node.returned || membership.joined) && node.view !== undefined);
+    // What is delivered again after the view was told once more is of that view. What a process that was killed might have
+    // delivered, and had not, is not delivered again.
+    const again = replay && !(node.view !== undefined && (node.returned || !node.heard.has(line.m)));
+    node.heard.add(line.m);
     const past = out !== undefined || again || (membership.joined && node.view === undefined);
     const delivery: Delivery = {
       line,
