@@ -10,9 +10,14 @@ const test = groupSuite("group/durable trace");
 test("what never reached the disk gives its number away, and not its id", async () => {
   const store = memoryStore();
   let killed = false;
+  let lostWrites = 0;
   const dying: Store = {
     ...store,
-    write: (write) => killed ? new Promise(() => {}) : store.write(write),
+    write: (write) => {
+      if (!killed) return store.write(write);
+      lostWrites++;
+      return new Promise(() => {});
+    },
   };
   const lines: TraceLine[] = [];
   const trace = (line: TraceLine): void => {
@@ -24,7 +29,7 @@ test("what never reached the disk gives its number away, and not its id", async 
   await (await first.send("kept")).placed;
   killed = true;
   const lost = await first.send("lost");
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  await until("it is on its way to the disk", () => lostWrites > 0);
   assert.equal(reader.values, ["kept"], "nothing is delivered before it is on disk");
 
   const second = await member("P1", [], { ...options, store, network: new MemoryNetwork() });
