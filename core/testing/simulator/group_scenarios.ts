@@ -1,4 +1,5 @@
 /** What can happen to a group, as scenarios: fifo and causal, total order by both engines, on disk, with clients; and what is promised in each. */
+import type { TraceLine } from "../../runtime/trace.ts";
 import type { EngineName } from "../../wire/control.ts";
 import { TOTAL_ORDER_PROPERTIES, TRACE_PROPERTIES, type TraceProperty } from "../checkers/mod.ts";
 import { MapLoad } from "./map.ts";
@@ -45,7 +46,10 @@ function runWith(total: Total | undefined, seed: number, mutation: Mutation | un
   const properties = propertiesOf(plan);
   const safety = properties.filter((property) => !AT_THE_END.includes(property));
   const violations = [
-    ...cluster.check(lost ? safety : properties, foundings[1]),
+    ...cluster.check(
+      lost ? safety : properties,
+      foundings.length > 1 ? startOf(trace, foundings[1]) : undefined,
+    ),
     ...(settled ? cluster.checkStates() : []),
     ...(foundings.length > 1 ? [] : total?.map?.check() ?? []),
   ];
@@ -73,6 +77,19 @@ function runWith(total: Total | undefined, seed: number, mutation: Mutation | un
     violations,
     trace: () => `${cluster.format()}${JSON.stringify({ e: "end", correct: correct() })}\n`,
   };
+}
+
+/** Where the life begins that founds a group: it may have sent before its disk knew the view, and so before it told of it. */
+function startOf(trace: readonly TraceLine[], founding: number): number {
+  const founder = trace[founding];
+  let start = founding;
+  for (let index = founding - 1; index >= 0; index--) {
+    const line = trace[index];
+    if (line.e === "end" || founder.e === "end" || line.n !== founder.n) continue;
+    if (line.e !== "send") break;
+    start = index;
+  }
+  return start;
 }
 
 /** What is promised to those that are there at the end: if the group goes on. */
