@@ -134,9 +134,10 @@ export class PacketReader {
     return this.dependenciesStart + this.count * DEPENDENCY_BYTES;
   }
 
-  /** Of a DATA message: in which run of its life the sender sent it. */
+  /** Of a DATA message: in which run of its life the sender sent it; 0 if it was written over since it was opened (see `seek`). */
   get run(): number {
-    return (this.flags & DataFlag.run) === 0 ? 0 : this.view.getUint32(this.bodyStart);
+    const isNamed = (this.flags & DataFlag.run) !== 0 && this.payloadStart <= this.bodyEnd;
+    return isNamed ? this.view.getUint32(this.bodyStart) : 0;
   }
 
   /** A packet too short to hold a message: still told apart by what can be read of it. */
