@@ -31,19 +31,16 @@ export class Delivery {
   tap: ((stream: ReceiveStream, message: Message) => void) | undefined = undefined;
   readonly #state: GroupState;
   readonly #reader = new PacketReader();
-  /** Reads what is released, while another packet may be open. */
-  readonly #released = new PacketReader();
   readonly #observes: boolean;
 
   constructor(state: GroupState) {
     this.#state = state;
     const { order, total, sequencer } = makeOrder(
       state.config,
-      (stream, carrier, offset, sequence, lamport, position) => {
+      (stream, { bytes, flags, run }, start, end, sequence, lamport, position) => {
         const { member, incarnation } = state.view.peers[stream.rank];
-        const value = this.#valueIn(carrier, offset);
+        const value = this.value(flags, bytes, start, end);
         const own = stream === state.loopback;
-        const run = carrier.view === undefined ? carrier.run : this.#released.run;
         const message = this.message(member, incarnation, run, sequence, lamport, value, own);
         message.position = position;
         this.release(stream, message);
@@ -162,16 +159,8 @@ export class Delivery {
     }
   }
 
-  /** The value of a message that is released. */
-  #valueIn({ bytes, view, flags }: Carrier, offset: number): unknown {
-    if (view === undefined) return this.value(flags, bytes, 0, bytes.length);
-    const released = this.#released;
-    if (!released.seek(bytes, view, offset)) return UNDECODABLE;
-    return this.value(released.flags, bytes, released.payloadStart, released.bodyEnd);
-  }
-
   #handPacket(stream: ReceiveStream, reader: PacketReader): void {
-    const packet = { bytes: reader.bytes, view: reader.view, flags: 0, run: 0 };
+    let packet: Carrier = { bytes: reader.bytes, flags: -1, run: 0 };
     while (reader.next()) {
       if (reader.kind !== Kind.data || !this.isNext(stream, reader.a)) continue;
       if (reader.a > stream.through) return;
@@ -189,7 +178,6 @@ export class Delivery {
       // Whatever this member sends from now on is later than all that it has received: Lamport's order lives by that.
       if (this.#observes && !own && lamport <= clock.time + LAMPORT_JUMP_MAX) clock.observe(lamport);
       let dependencies = reader.count === 0 ? NONE : readDependencies(reader);
-      let carrier: Carrier = packet;
       if (reader.more || stream.partial !== undefined) {
         const partial = stream.partial ??= new Assembly();
         if (dependencies !== NONE) partial.dependencies = dependencies;
@@ -197,9 +185,14 @@ export class Delivery {
         if (reader.more) continue;
         stream.partial = undefined;
         dependencies = partial.dependencies;
-        carrier = { bytes: partial.whole(), view: undefined, flags: reader.flags, run: reader.run };
+        const whole = { bytes: partial.whole(), flags: reader.flags, run: reader.run };
+        this.order.offer(stream, sequence, dependencies, lamport, whole, 0, whole.bytes.length);
+        continue;
       }
-      this.order.offer(stream, sequence, dependencies, lamport, carrier, reader.start);
+      const { flags, run } = reader;
+      // Nearly always the same for all in a packet.
+      if (flags !== packet.flags || run !== packet.run) packet = { bytes: reader.bytes, flags, run };
+      this.order.offer(stream, sequence, dependencies, lamport, packet, reader.payloadStart, reader.bodyEnd);
     }
   }
 }

@@ -11,15 +11,13 @@ import type { PacketReader } from "../wire/packet_reader.ts";
 import type { PacketWriter } from "../wire/packet_writer.ts";
 import type { GroupConfig } from "./config.ts";
 
-/** What messages came in that are held back. */
+/** What messages came in that are held back, and what they have in common. */
 export interface Carrier {
   /** A packet; or the payload of one message, put together from fragments. */
   readonly bytes: Uint8Array;
-  /** The same, for numbers, if it is a packet. */
-  readonly view: DataView | undefined;
-  /** Flags of the message that was in fragments. */
+  /** Their flags. */
   readonly flags: number;
-  /** In which run of its life the sender sent the message that was in fragments. */
+  /** In which run of its life the sender sent them. */
   readonly run: number;
 }
 

@@ -15,7 +15,8 @@ interface Held<P> {
   readonly dependencies: readonly number[];
   readonly lamport: number;
   readonly packet: P;
-  readonly offset: number;
+  readonly start: number;
+  readonly end: number;
 }
 
 /** Whether a message, named by rank, incarnation and sequence, on which one of `stream` depends, was released here or need not be. */
@@ -50,15 +51,16 @@ export class CausalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
     dependencies: readonly number[],
     lamport: number,
     packet: P,
-    offset: number,
+    start: number,
+    end: number,
   ): void {
     const queue = this.#queues.get(stream);
     if (queue === undefined && this.satisfied(stream, dependencies)) {
-      this.#let(stream, packet, offset, sequence, lamport);
+      this.#let(stream, packet, start, end, sequence, lamport);
       if (this.#held > 0) this.review();
       return;
     }
-    const held = { sequence, dependencies, lamport, packet, offset };
+    const held = { sequence, dependencies, lamport, packet, start, end };
     if (queue === undefined) this.#queues.set(stream, [held]);
     else queue.push(held);
     this.#held++;
@@ -83,9 +85,9 @@ export class CausalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
       for (const [stream, queue] of this.#queues) {
         let count = 0;
         for (; count < queue.length; count++) {
-          const { sequence, dependencies, lamport, packet, offset } = queue[count];
+          const { sequence, dependencies, lamport, packet, start, end } = queue[count];
           if (!this.satisfied(stream, dependencies)) break;
-          this.#let(stream, packet, offset, sequence, lamport);
+          this.#let(stream, packet, start, end, sequence, lamport);
         }
         if (count === 0) continue;
         progress = true;
@@ -120,10 +122,10 @@ export class CausalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
     this.#held = 0;
   }
 
-  #let(stream: S, packet: P, offset: number, sequence: number, lamport: number): void {
+  #let(stream: S, packet: P, start: number, end: number, sequence: number, lamport: number): void {
     stream.released = sequence;
     stream.lastMessage = sequence;
-    this.#release(stream, packet, offset, sequence, lamport, 0);
+    this.#release(stream, packet, start, end, sequence, lamport, 0);
   }
 
   /** Whether all that a message of a stream depends on was released here. */

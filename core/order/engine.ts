@@ -24,8 +24,13 @@ export interface Engine {
    * @returns Its rank; -1 while that is not known.
    */
   next(queues: Queues, unsent: number): number;
-  /** The message that `next` named has its place. */
-  placed(rank: number): void;
+  /**
+   * The message that `next` named has its place, and with it those behind it that come next in any case.
+   *
+   * @param waiting Messages of that rank that have no place.
+   * @returns How many have one now, at least one.
+   */
+  take(rank: number, waiting: number): number;
   /** Position through which the leader is known to hold everything. */
   readonly leaderHolds: number;
   /** Everything up to a position was released. @returns What the stream of a rank has passed by that, beside messages. */

@@ -27,11 +27,12 @@ export class FifoOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
     _dependencies: readonly number[],
     lamport: number,
     packet: P,
-    offset: number,
+    start: number,
+    end: number,
   ): void {
     stream.released = sequence;
     stream.lastMessage = sequence;
-    this.#release(stream, packet, offset, sequence, lamport, 0);
+    this.#release(stream, packet, start, end, sequence, lamport, 0);
   }
 
   /** @inheritdoc */

@@ -2,7 +2,7 @@
  * What an order stage does: it takes the messages of every stream in that stream's order and releases them to the
  * application in the group's order, holding back what must wait.
  *
- * A message is known here by the packet that it came in and its offset there. What the application gets is made of that when
+ * A message is known here by the packet that it came in and its place there. What the application gets is made of that when
  * the message is released: so what waits costs little, however much it is.
  */
 
@@ -24,13 +24,15 @@ export interface OrderedStream {
  * Takes a message that may be delivered now.
  *
  * @param packet What it came in.
- * @param offset Where in there.
+ * @param start Where in there its payload begins.
+ * @param end Where that ends.
  * @param position In the total order; 0 where there is none.
  */
 export type Release<S, P> = (
   stream: S,
   packet: P,
-  offset: number,
+  start: number,
+  end: number,
   sequence: number,
   lamport: number,
   position: number,
@@ -59,7 +61,8 @@ export interface HoldBack<S extends OrderedStream, P> {
    * @param dependencies Triples of rank, incarnation and sequence, flat.
    * @param lamport Lamport time at which it was sent, as it travelled.
    * @param packet What it came in.
-   * @param offset Where in there.
+   * @param start Where in there its payload begins.
+   * @param end Where that ends.
    */
   offer(
     stream: S,
@@ -67,7 +70,8 @@ export interface HoldBack<S extends OrderedStream, P> {
     dependencies: readonly number[],
     lamport: number,
     packet: P,
-    offset: number,
+    start: number,
+    end: number,
   ): void;
 
   /** Some messages were offered: releases what can be, unless `offer` has done so. */

@@ -69,7 +69,9 @@ export class LamportEngine implements Engine {
   }
 
   /** @inheritdoc */
-  placed(): void {}
+  take(): number {
+    return 1;
+  }
 
   /** @inheritdoc */
   passed(): undefined {

@@ -13,12 +13,7 @@
  */
 import { Queue } from "../base/queue.ts";
 import type { Engine, Queues } from "./engine.ts";
-
-/** So many messages of one sender. */
-interface Run {
-  readonly rank: number;
-  count: number;
-}
+import { Runs } from "./runs.ts";
 
 /** Takes the leader's word for the order. */
 export class Sequencer implements Engine {
@@ -26,7 +21,7 @@ export class Sequencer implements Engine {
   #leader = 0;
   /** Position through which the leader has given positions, as far as known here. */
   #assigned = 0;
-  readonly #runs = new Queue<Run>();
+  readonly #runs = new Runs();
   /** Messages that have a position and were not placed yet, by rank. */
   #owed: number[] = [];
   /** ORDERs whose positions were not all released: number in the leader's stream, last position. */
@@ -52,15 +47,16 @@ export class Sequencer implements Engine {
 
   /** @inheritdoc */
   next(queues: Queues): number {
-    const run = this.#runs.first;
-    return run === undefined || queues[run.rank].size === 0 ? -1 : run.rank;
+    const { rank } = this.#runs;
+    return rank < 0 || queues[rank].size === 0 ? -1 : rank;
   }
 
   /** @inheritdoc */
-  placed(rank: number): void {
-    const run = this.#runs.first as Run;
-    this.#owed[rank]--;
-    if (--run.count === 0) this.#runs.shift();
+  take(rank: number, waiting: number): number {
+    const count = Math.min(this.#runs.count, waiting);
+    this.#runs.take(count);
+    this.#owed[rank] -= count;
+    return count;
   }
 
   /** @inheritdoc */
@@ -111,7 +107,7 @@ export class Sequencer implements Engine {
       const count = order[index + 1] - known;
       position += order[index + 1];
       if (count === 0) continue;
-      this.#runs.push({ rank: order[index], count });
+      this.#runs.add(order[index], count);
       this.#owed[order[index]] += count;
       this.#assigned += count;
     }

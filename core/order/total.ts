@@ -13,9 +13,9 @@
  *
  * Source: Défago, Schiper, Urbán 2004; safe delivery as in Totem (Amir et al., ACM TOCS 13(4), 1995).
  */
-import { Queue } from "../base/queue.ts";
 import type { Engine } from "./engine.ts";
 import type { HoldBack, OrderedStream, Release } from "./hold_back.ts";
+import { Runs } from "./runs.ts";
 import { WaitingMessages } from "./waiting.ts";
 
 const NONE: readonly number[] = [];
@@ -37,8 +37,8 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   onPass: ((stream: S) => void) | undefined = undefined;
   readonly #release: Release<S, P>;
   readonly #uniform: boolean;
-  /** Ranks of the senders of the messages that have a place and were not released. */
-  readonly #placed = new Queue<number>();
+  /** The messages that have a place and were not released. */
+  readonly #placed = new Runs();
   #streams: readonly S[] = [];
   #self = -1;
   #leader = 0;
@@ -81,10 +81,11 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
     _dependencies: readonly number[],
     lamport: number,
     packet: P,
-    offset: number,
+    start: number,
+    end: number,
   ): void {
     if (rank === this.#self && this.unsent > 0) this.unsent--;
-    this.queues[rank].push(sequence, lamport, packet, offset);
+    this.queues[rank].push(sequence, lamport, packet, start, end);
     this.engine.offered(rank, sequence, lamport);
   }
 
@@ -102,10 +103,7 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
 
   /** @inheritdoc */
   review(): void {
-    for (let rank = this.next(); rank >= 0; rank = this.next()) {
-      this.engine.placed(rank);
-      this.#place(rank);
-    }
+    this.#placeNext();
     if (this.#uniform && this.placed > this.committed) this.#commit();
     this.#releaseThrough(this.#uniform ? Math.min(this.placed, this.committed) : this.placed);
   }
@@ -125,11 +123,8 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
 
   /** @inheritdoc */
   finish(): void {
-    for (let rank = this.next(); rank >= 0; rank = this.next()) {
-      this.engine.placed(rank);
-      this.#place(rank);
-    }
-    for (let rank = this.earliest(); rank >= 0; rank = this.earliest()) this.#place(rank);
+    this.#placeNext();
+    for (let rank = this.earliest(); rank >= 0; rank = this.earliest()) this.#place(rank, 1);
     this.#releaseThrough(this.placed);
   }
 
@@ -151,10 +146,17 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
     return best;
   }
 
-  #place(rank: number): void {
-    this.queues[rank].place();
-    this.#placed.push(rank);
-    this.placed++;
+  /** Gives a place to all that the engine knows to come next. */
+  #placeNext(): void {
+    for (let rank = this.next(); rank >= 0; rank = this.next()) {
+      this.#place(rank, this.engine.take(rank, this.queues[rank].size));
+    }
+  }
+
+  #place(rank: number, count: number): void {
+    this.queues[rank].place(count);
+    this.#placed.add(rank, count);
+    this.placed += count;
   }
 
   /** What a majority has placed: this member, the leader by its ORDERs, and who has said so. */
@@ -170,9 +172,13 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   #releaseThrough(position: number): void {
     if (this.position >= position) return;
     while (this.position < position) {
-      const rank = this.#placed.shift() as number;
-      this.position++;
-      this.queues[rank].release(this.#streams[rank], this.position, this.#release);
+      const { rank } = this.#placed;
+      const count = Math.min(this.#placed.count, position - this.position);
+      this.#placed.take(count);
+      const queue = this.queues[rank];
+      const stream = this.#streams[rank];
+      const last = this.position + count;
+      while (this.position < last) queue.release(stream, ++this.position, this.#release);
     }
     this.pass();
   }

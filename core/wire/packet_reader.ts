@@ -112,18 +112,6 @@ export class PacketReader {
     return this.bodyEnd < this.bytes.length && this.#read();
   }
 
-  /**
-   * Puts the cursor on one message of a packet that was opened before.
-   *
-   * @returns Whether it is there: who was given a view of the packet may have written into it meanwhile.
-   */
-  seek(bytes: Uint8Array, view: DataView, start: number): boolean {
-    this.bytes = bytes;
-    this.view = view;
-    this.bodyEnd = start;
-    return this.#read() && this.payloadStart <= this.bodyEnd;
-  }
-
   /** Of a DATA message: where its dependencies start, behind the number of the sender's run. */
   get dependenciesStart(): number {
     return (this.flags & DataFlag.run) === 0 ? this.bodyStart : this.bodyStart + RUN_BYTES;
@@ -134,10 +122,9 @@ export class PacketReader {
     return this.dependenciesStart + this.count * DEPENDENCY_BYTES;
   }
 
-  /** Of a DATA message: in which run of its life the sender sent it; 0 if it was written over since it was opened (see `seek`). */
+  /** Of a DATA message: in which run of its life the sender sent it. */
   get run(): number {
-    const isNamed = (this.flags & DataFlag.run) !== 0 && this.payloadStart <= this.bodyEnd;
-    return isNamed ? this.view.getUint32(this.bodyStart) : 0;
+    return (this.flags & DataFlag.run) === 0 ? 0 : this.view.getUint32(this.bodyStart);
   }
 
   /** A packet too short to hold a message: still told apart by what can be read of it. */

@@ -105,14 +105,12 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     scenarios: ["sequencer"],
     seed: 2,
     plant: inSequencer((sequencer, total) => {
-      const [next, placed] = [sequencer.next.bind(sequencer), sequencer.placed.bind(sequencer)];
+      const [next, take] = [sequencer.next.bind(sequencer), sequencer.take.bind(sequencer)];
       sequencer.next = (queues) => {
         const rank = next(queues);
         return rank >= 0 || sequencer.leaderHolds <= total.placed ? rank : total.earliest();
       };
-      sequencer.placed = (rank) => {
-        if (next(total.queues) === rank) placed(rank);
-      };
+      sequencer.take = (rank, waiting) => next(total.queues) === rank ? take(rank, waiting) : 1;
     }),
   },
   {
@@ -245,7 +243,7 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
     seed: 6,
     plant: inSequencer((sequencer) => {
       let left: { readonly rank: number; count: number }[] = [];
-      const [order, placed, begin] = [sequencer.order, sequencer.placed, sequencer.begin];
+      const [order, take, begin] = [sequencer.order, sequencer.take, sequencer.begin];
       sequencer.order = (rank, sequence, runs) => {
         let covered = sequencer.leaderHolds - runs[0] + 1;
         const sound = order.call(sequencer, rank, sequence, runs);
@@ -256,9 +254,14 @@ export const TOTAL_MUTATIONS: readonly Mutation[] = [
         }
         return sound;
       };
-      sequencer.placed = (rank) => {
-        placed.call(sequencer, rank);
-        if (--left[0].count === 0) left.shift();
+      sequencer.take = (rank, waiting) => {
+        const count = take.call(sequencer, rank, waiting);
+        for (let rest = count; rest > 0;) {
+          const taken = Math.min(rest, left[0].count);
+          rest -= taken;
+          if ((left[0].count -= taken) === 0) left.shift();
+        }
+        return count;
       };
       sequencer.begin = (size, self, leader, position) => {
         begin.call(sequencer, size, self, leader, position);

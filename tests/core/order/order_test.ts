@@ -43,9 +43,9 @@ test("fifo releases every message as it comes", () => {
   const released: string[] = [];
   const order = new FifoOrder<Stream, string>((_stream, message) => released.push(message));
   const [a, b] = [stream(0), stream(1)];
-  order.offer(a, 1, NONE, 0, "a1", 0);
-  order.offer(b, 1, NONE, 0, "b1", 0);
-  order.offer(a, 2, NONE, 0, "a2", 0);
+  order.offer(a, 1, NONE, 0, "a1", 0, 0);
+  order.offer(b, 1, NONE, 0, "b1", 0, 0);
+  order.offer(a, 2, NONE, 0, "a2", 0, 0);
   order.review();
   order.truncate();
   assert.equal(released, ["a1", "b1", "a2"]);
@@ -55,9 +55,9 @@ test("fifo releases every message as it comes", () => {
 test("a message is held back until its cause was released", () => {
   const [a, b] = [stream(0), stream(1)];
   const { order, released } = causal([a, b]);
-  order.offer(b, 1, on(a, 1), 0, "answer", 0);
+  order.offer(b, 1, on(a, 1), 0, "answer", 0, 0);
   assert.equal([released.length, order.held, b.released], [0, 1, 0]);
-  order.offer(a, 1, NONE, 0, "question", 0);
+  order.offer(a, 1, NONE, 0, "question", 0, 0);
   assert.equal(released, ["question", "answer"]);
   assert.equal([order.held, a.released, b.released], [0, 1, 1]);
 });
@@ -65,36 +65,36 @@ test("a message is held back until its cause was released", () => {
 test("a chain of causes is released in one go when its first one comes", () => {
   const streams = [0, 1, 2, 3].map(stream);
   const { order, released } = causal(streams);
-  order.offer(streams[3], 1, on(streams[2], 1), 0, "d", 0);
-  order.offer(streams[2], 1, on(streams[1], 1), 0, "c", 0);
-  order.offer(streams[1], 1, on(streams[0], 1), 0, "b", 0);
+  order.offer(streams[3], 1, on(streams[2], 1), 0, "d", 0, 0);
+  order.offer(streams[2], 1, on(streams[1], 1), 0, "c", 0, 0);
+  order.offer(streams[1], 1, on(streams[0], 1), 0, "b", 0, 0);
   assert.is(order.held, 3);
-  order.offer(streams[0], 1, NONE, 0, "a", 0);
+  order.offer(streams[0], 1, NONE, 0, "a", 0, 0);
   assert.equal(released, ["a", "b", "c", "d"]);
 });
 
 test("a stream keeps its own order when its first message is held back", () => {
   const [a, b] = [stream(0), stream(1)];
   const { order, released } = causal([a, b]);
-  order.offer(b, 1, on(a, 1), 0, "b1", 0);
-  order.offer(b, 2, NONE, 0, "b2", 0);
-  order.offer(b, 3, on(a, 2), 0, "b3", 0);
+  order.offer(b, 1, on(a, 1), 0, "b1", 0, 0);
+  order.offer(b, 2, NONE, 0, "b2", 0, 0);
+  order.offer(b, 3, on(a, 2), 0, "b3", 0, 0);
   assert.equal(released, []);
-  order.offer(a, 1, NONE, 0, "a1", 0);
+  order.offer(a, 1, NONE, 0, "a1", 0, 0);
   assert.equal(released, ["a1", "b1", "b2"]);
   assert.is(order.held, 1);
-  order.offer(a, 2, NONE, 0, "a2", 0);
+  order.offer(a, 2, NONE, 0, "a2", 0, 0);
   assert.equal(released, ["a1", "b1", "b2", "a2", "b3"]);
 });
 
 test("a message waits for all of its causes", () => {
   const [a, b, c] = [0, 1, 2].map(stream);
   const { order, released } = causal([a, b, c]);
-  order.offer(c, 1, [...on(a, 2), ...on(b, 1)], 0, "c1", 0);
-  order.offer(a, 1, NONE, 0, "a1", 0);
-  order.offer(b, 1, NONE, 0, "b1", 0);
+  order.offer(c, 1, [...on(a, 2), ...on(b, 1)], 0, "c1", 0, 0);
+  order.offer(a, 1, NONE, 0, "a1", 0, 0);
+  order.offer(b, 1, NONE, 0, "b1", 0, 0);
   assert.equal(released, ["a1", "b1"]);
-  order.offer(a, 2, NONE, 0, "a2", 0);
+  order.offer(a, 2, NONE, 0, "a2", 0, 0);
   assert.equal(released, ["a1", "b1", "a2", "c1"]);
 });
 
@@ -113,25 +113,25 @@ test("review releases what need wait no longer, and truncate drops what is held 
   const [a, b] = [stream(0), stream(1)];
   const streams = [a, b];
   const { order, released } = causal(streams);
-  order.offer(b, 1, on(a, 9), 0, "b1", 0);
+  order.offer(b, 1, on(a, 9), 0, "b1", 0, 0);
   order.review();
   assert.equal(released, []);
   streams.shift(); // nobody can get it any more
   order.review();
   assert.equal(released, ["b1"]);
   streams.unshift(a);
-  order.offer(b, 2, on(a, 9), 0, "b2", 0);
-  order.offer(b, 3, NONE, 0, "b3", 0);
-  order.offer(b, 4, NONE, 0, "b4", 0);
+  order.offer(b, 2, on(a, 9), 0, "b2", 0, 0);
+  order.offer(b, 3, NONE, 0, "b3", 0, 0);
+  order.offer(b, 4, NONE, 0, "b4", 0, 0);
   assert.is(order.held, 3);
   order.truncate(a, 0);
   order.truncate(b, 4);
   assert.is(order.held, 3, "nothing of it is beyond the cut");
   order.truncate(b, 3);
   assert.is(order.held, 2);
-  order.offer(a, 9, NONE, 0, "a9", 0);
+  order.offer(a, 9, NONE, 0, "a9", 0, 0);
   assert.equal(released, ["b1", "a9", "b2", "b3"]);
-  order.offer(b, 5, on(a, 99), 0, "b5", 0);
+  order.offer(b, 5, on(a, 99), 0, "b5", 0, 0);
   order.truncate(b, 3);
   order.review();
   assert.equal([order.held, released.length], [0, 4]);
@@ -148,7 +148,7 @@ test("no effect is released before its cause when arrivals are in any order", ()
     while (next.some((at, rank) => at < run.sent[rank].length)) {
       const rank = random.pick([0, 1, 2].filter((candidate) => next[candidate] < run.sent[candidate].length));
       const { name, causes } = run.sent[rank][next[rank]++];
-      order.offer(streams[rank], next[rank], causes, 0, name, 0);
+      order.offer(streams[rank], next[rank], causes, 0, name, 0, 0);
     }
     assert.is(order.held, 0);
     assert.is(released.length, run.past.size);

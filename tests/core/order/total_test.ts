@@ -26,7 +26,7 @@ function member(size: number, self: number, how: "sequencer" | "lamport", unifor
   const order = new TotalOrder<OrderedStream, string>(
     engine,
     uniform,
-    (_stream, message, _offset, _sequence, _lamport, position) => {
+    (_stream, message, _start, _end, _sequence, _lamport, position) => {
       released.push(`${position}:${message}`);
     },
   );
@@ -42,7 +42,7 @@ function member(size: number, self: number, how: "sequencer" | "lamport", unifor
 }
 
 function offer({ order, streams }: Member, rank: number, sequence: number, time: number): void {
-  order.offer(streams[rank], sequence, [], time, `${"abc"[rank]}${sequence}`, 0);
+  order.offer(streams[rank], sequence, [], time, `${"abc"[rank]}${sequence}`, 0, 0);
   order.review();
 }
 
