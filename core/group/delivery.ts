@@ -37,11 +37,11 @@ export class Delivery {
     this.#state = state;
     const { order, total, sequencer } = makeOrder(
       state.config,
-      (stream, { bytes, flags, run }, start, end, sequence, lamport, position) => {
+      (stream, carrier, start, end, sequence, lamport, position) => {
         const { member, incarnation } = state.view.peers[stream.rank];
-        const value = this.value(flags, bytes, start, end);
+        const value = this.#valueIn(carrier, start, end);
         const own = stream === state.loopback;
-        const message = this.message(member, incarnation, run, sequence, lamport, value, own);
+        const message = this.message(member, incarnation, carrier.run, sequence, lamport, value, own);
         message.position = position;
         this.release(stream, message);
       },
@@ -93,11 +93,10 @@ export class Delivery {
 
   /** Delivers a message. @param stream `undefined` for one that came with a state transfer. */
   put(stream: ReceiveStream | undefined, message: Message): void {
-    const { clock, outputs, outputStreams, counters } = this.#state;
+    const { clock, outputs, counters } = this.#state;
     message.replayed = stream !== undefined && message.sequence <= stream.replayedThrough;
     message.clock = message.own ? message.lamport : clock.observe(message.lamport);
-    outputs.push(message);
-    outputStreams.push(stream);
+    outputs.push(message, stream);
     counters.messagesDelivered++;
   }
 
@@ -159,8 +158,15 @@ export class Delivery {
     }
   }
 
+  /** The value of a message that is released. */
+  #valueIn({ bytes, buffer, byteOffset, flags }: Carrier, start: number, end: number): unknown {
+    const isBytes = (flags & (DataFlag.encoding | DataFlag.compressed)) === Encoding.bytes;
+    if (isBytes) return new Uint8Array(buffer, byteOffset + start, end - start);
+    return this.value(flags, bytes, start, end);
+  }
+
   #handPacket(stream: ReceiveStream, reader: PacketReader): void {
-    let packet: Carrier = { bytes: reader.bytes, flags: -1, run: 0 };
+    let packet = carrier(reader.bytes, -1, 0);
     while (reader.next()) {
       if (reader.kind !== Kind.data || !this.isNext(stream, reader.a)) continue;
       if (reader.a > stream.through) return;
@@ -185,16 +191,20 @@ export class Delivery {
         if (reader.more) continue;
         stream.partial = undefined;
         dependencies = partial.dependencies;
-        const whole = { bytes: partial.whole(), flags: reader.flags, run: reader.run };
+        const whole = carrier(partial.whole(), reader.flags, reader.run);
         this.order.offer(stream, sequence, dependencies, lamport, whole, 0, whole.bytes.length);
         continue;
       }
       const { flags, run } = reader;
       // Nearly always the same for all in a packet.
-      if (flags !== packet.flags || run !== packet.run) packet = { bytes: reader.bytes, flags, run };
+      if (flags !== packet.flags || run !== packet.run) packet = carrier(reader.bytes, flags, run);
       this.order.offer(stream, sequence, dependencies, lamport, packet, reader.payloadStart, reader.bodyEnd);
     }
   }
+}
+
+function carrier(bytes: Uint8Array, flags: number, run: number): Carrier {
+  return { bytes, buffer: bytes.buffer, byteOffset: bytes.byteOffset, flags, run };
 }
 
 function readDependencies(reader: PacketReader): number[] {

@@ -15,6 +15,10 @@ import type { GroupConfig } from "./config.ts";
 export interface Carrier {
   /** A packet; or the payload of one message, put together from fragments. */
   readonly bytes: Uint8Array;
+  /** The memory in which it lies, which takes some time to ask for. */
+  readonly buffer: ArrayBufferLike;
+  /** Where in there it begins. */
+  readonly byteOffset: number;
   /** Their flags. */
   readonly flags: number;
   /** In which run of its life the sender sent them. */

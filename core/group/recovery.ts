@@ -15,6 +15,7 @@ import { PacketReader } from "../wire/packet_reader.ts";
 import type { Delivery } from "./delivery.ts";
 import { departedOf } from "./installation.ts";
 import type { Membership } from "./membership.ts";
+import { Outputs } from "./outputs.ts";
 import { Peer, Roster } from "./roster.ts";
 import type { GroupState } from "./state.ts";
 import type { Stored } from "./stored.ts";
@@ -177,15 +178,12 @@ export class Recovery {
     const state = this.#state;
     state.packets = [];
     state.destinations = [];
-    const outputs = state.outputs;
-    const streams = state.outputStreams;
-    state.outputs = [];
-    state.outputStreams = [];
-    outputs.forEach((output, index) => {
+    const { outputs } = state;
+    state.outputs = new Outputs();
+    outputs.forEach((output, stream) => {
       if (output.type === "message") output.replayed = true;
       else if (output.type !== "restore") return;
-      state.outputs.push(output);
-      state.outputStreams.push(streams[index]);
+      state.outputs.push(output, stream);
     });
     const { roster, proposal } = this.#membership.archive ?? {};
     const { view } = state.view;

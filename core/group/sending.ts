@@ -18,6 +18,8 @@ const NONE: readonly number[] = [];
 export class Sending {
   readonly #state: GroupState;
   readonly #delivery: Delivery;
+  /** Most bytes of run, dependencies and payload of one DATA message. */
+  readonly #fragmentBytes: number;
   /** First sequence in the open packet; 0 while there is none. */
   #openFirst = 0;
   /** Closed packets that this member has not delivered to itself yet. */
@@ -28,6 +30,8 @@ export class Sending {
   constructor(state: GroupState, delivery: Delivery) {
     this.#state = state;
     this.#delivery = delivery;
+    const { limits, packetBytesMax } = state.config;
+    this.#fragmentBytes = Math.min(limits.bundleBytes, packetBytesMax) - OVERHEAD_BYTES;
     state.closeMulticast = () => this.#close();
   }
 
@@ -46,7 +50,7 @@ export class Sending {
     const { own, clock, view, loopback, counters } = this.#state;
     const dependencies = this.#delivery.order.dependencies(view.streams, loopback);
     const dependencyBytes = dependencies.length / 3 * DEPENDENCY_BYTES;
-    const room = this.#fragmentBytes;
+    const room = this.#fragmentBytes - this.#runBytes();
     const fragments = Math.max(1, Math.ceil((dependencyBytes + payload.length) / room));
     if (!own.hasRoom(fragments * MESSAGE_HEADER_BYTES + dependencyBytes + payload.length, fragments)) {
       return 0;
@@ -92,19 +96,13 @@ export class Sending {
     this.#markedStable = 0;
   }
 
-  /** Bytes of dependencies and payload of one DATA message. */
-  get #fragmentBytes(): number {
-    const { limits, packetBytesMax } = this.#state.config;
-    return Math.min(limits.bundleBytes, packetBytesMax) - OVERHEAD_BYTES - this.#runBytes;
-  }
-
   /** Bytes that name the run, in each DATA message. */
-  get #runBytes(): number {
+  #runBytes(): number {
     return this.#state.run === 0 ? 0 : RUN_BYTES;
   }
 
   #putFragments(flags: number, dependencies: readonly number[], payload: Uint8Array, lamport: number): void {
-    const room = this.#fragmentBytes;
+    const room = this.#fragmentBytes - this.#runBytes();
     let end = Math.max(0, room - dependencies.length / 3 * DEPENDENCY_BYTES);
     this.#put(flags | DataFlag.more, dependencies, payload.subarray(0, end), lamport);
     for (; end + room < payload.length; end += room) {
@@ -117,7 +115,7 @@ export class Sending {
   #put(flags: number, dependencies: readonly number[], payload: Uint8Array, lamport: number): void {
     const { multicast, run } = this.#state;
     const count = dependencies.length / 3;
-    const bodyBytes = this.#runBytes + count * DEPENDENCY_BYTES + payload.length;
+    const bodyBytes = this.#runBytes() + count * DEPENDENCY_BYTES + payload.length;
     let offset = this.#begin(run === 0 ? flags : flags | DataFlag.run, count, bodyBytes, lamport);
     if (run > 0) {
       multicast.view.setUint32(offset, run);

@@ -13,7 +13,8 @@ import type { Kind } from "../wire/message.ts";
 import type { Request } from "../wire/exchange.ts";
 import { lineageKey, type PacketIdentity, PacketWriter } from "../wire/packet_writer.ts";
 import { type GroupConfig, type RecordHead, recordHead } from "./config.ts";
-import type { Delivered, GroupOutput, WarningEvent } from "./events.ts";
+import type { Delivered, WarningEvent } from "./events.ts";
+import { Outputs } from "./outputs.ts";
 import type { Roster } from "./roster.ts";
 import { Counters } from "./stats.ts";
 import type { StoredSnapshot } from "./stored.ts";
@@ -82,9 +83,8 @@ export class GroupState {
   packets: Uint8Array[] = [];
   /** Addresses to reach for (`true`) or to let go. */
   reaches: { readonly address: Address; readonly wanted: boolean }[] = [];
-  /** What the application gets, in order, and the streams of messages at the same index. */
-  outputs: GroupOutput[] = [];
-  outputStreams: (ReceiveStream | undefined)[] = [];
+  /** What the application gets. */
+  outputs: Outputs = new Outputs();
   /** What clients want; whoever serves them takes it. */
   requests: Request[] = [];
   /** What must be on disk before anything is sent; `undefined` when nothing has changed. */
@@ -253,8 +253,7 @@ export class GroupState {
       return;
     }
     if (droppable) this.#toldCount++;
-    this.outputs.push(event);
-    this.outputStreams.push(undefined);
+    this.outputs.push(event, undefined);
   }
 
   /** The outputs were fetched. */

@@ -84,7 +84,11 @@ export class WaitingMessages<S extends OrderedStream, P> {
     this.#lamports = unrolled(this.#lamports, new Float64Array(2 * former), first);
     this.#spans = unrolled(this.#spans, new Uint32Array(4 * former), 2 * first);
     const packets = this.#packets;
-    this.#packets = [...packets.slice(first), ...packets.slice(0, first), ...new Array(former).fill(undefined)];
+    this.#packets = [
+      ...packets.slice(first),
+      ...packets.slice(0, first),
+      ...new Array(former).fill(undefined),
+    ];
     this.#middle -= this.#head;
     this.#tail -= this.#head;
     this.#head = 0;

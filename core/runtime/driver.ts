@@ -9,18 +9,17 @@
 import { TuttiError } from "../base/errors.ts";
 import { Deadlines } from "../base/deadlines.ts";
 import type { Address } from "../base/ids.ts";
-import type { GroupOutput } from "../group/events.ts";
+import { Outputs } from "../group/outputs.ts";
 import { EVERYBODY, EVERYBODY_NOW } from "../group/state.ts";
 import type { GroupMachine } from "../group/machine.ts";
 import type { StoreWrite } from "../group/stored.ts";
-import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import type { Environment } from "./environment.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
 
 /** Who takes what a machine puts out for the application. Called at the end of a turn, never re-entrantly. */
 export interface DriverSink {
-  /** Messages and events, in order; the streams at the same index go back to `consumed`. */
-  outputs(outputs: GroupOutput[], streams: (ReceiveStream | undefined)[]): void;
+  /** Messages and events, in order; the streams of messages go back to `consumed`. */
+  outputs(outputs: Outputs): void;
   /** The stable sequence, or anything else that waiting sends depend on, may have changed. */
   progress(): void;
   /** Puts something on disk; calls back once it is there, or with what went wrong. Left out: there is no disk. */
@@ -36,8 +35,7 @@ interface Outgoing {
   readonly reaches: readonly { readonly address: Address; readonly wanted: boolean }[];
   readonly packets: Uint8Array[];
   readonly destinations: string[];
-  readonly outputs: GroupOutput[];
-  readonly outputStreams: (ReceiveStream | undefined)[];
+  readonly outputs: Outputs;
 }
 
 /** Runs one machine over one transport. */
@@ -178,23 +176,22 @@ export class Driver implements TransportHandler {
   /** Whether the machine has put out nothing. */
   get #isIdle(): boolean {
     const { outputs, packets, reaches } = this.#machine.state;
-    return outputs.length === 0 && packets.length === 0 && reaches.length === 0;
+    return outputs.items.length === 0 && packets.length === 0 && reaches.length === 0;
   }
 
   /** Takes what the machine has put out. */
   #collect(): Outgoing {
     const { state } = this.#machine;
-    const { reaches, packets, destinations, outputs, outputStreams } = state;
+    const { reaches, packets, destinations, outputs } = state;
     state.reaches = [];
     state.packets = [];
     state.destinations = [];
-    state.outputs = [];
-    state.outputStreams = [];
+    state.outputs = new Outputs();
     state.fetched();
-    return { reaches, packets, destinations, outputs, outputStreams };
+    return { reaches, packets, destinations, outputs };
   }
 
-  #release({ reaches, packets, destinations, outputs, outputStreams }: Outgoing): void {
+  #release({ reaches, packets, destinations, outputs }: Outgoing): void {
     for (const { address, wanted } of reaches) {
       if (wanted) this.#transport.connect(address);
       else this.#transport.disconnect(address);
@@ -206,7 +203,7 @@ export class Driver implements TransportHandler {
       else if (destination === EVERYBODY_NOW) this.#multicastNow(packets[index]);
       else this.#transport.unicast(destination as Address, packets[index]);
     }
-    if (outputs.length > 0) this.#sink.outputs(outputs, outputStreams);
+    if (outputs.items.length > 0) this.#sink.outputs(outputs);
   }
 
   /** What is out of date by the time there is room is not worth keeping. */

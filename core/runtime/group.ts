@@ -12,6 +12,7 @@ import {
   messageId,
 } from "../group/events.ts";
 import { GroupMachine } from "../group/machine.ts";
+import type { Outputs } from "../group/outputs.ts";
 import type { View } from "../membership/view.ts";
 import { Driver, type DriverSink } from "./driver.ts";
 import type { Environment } from "./environment.ts";
@@ -380,14 +381,10 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
 
   #driverSink(): DriverSink {
     return {
-      outputs: (outputs, streams) => {
-        for (const output of outputs) {
-          if (output.type === "message") this.#lookAtMessage(output);
-          else this.#look(output);
-        }
+      outputs: (outputs) => {
+        this.#lookAtAll(outputs);
         this.#sender.settlePlaces();
-        const rest = this.#replication?.outputs(outputs, streams) ?? { outputs, streams };
-        this.#inbox.outputs(rest.outputs, rest.streams);
+        this.#inbox.outputs(this.#replication?.outputs(outputs) ?? outputs);
       },
       progress: () => this.#progress(),
       ...(this.#store === undefined ? {} : { persist: (write, done) => this.#persist(write, done) }),
@@ -404,6 +401,20 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       } else done();
     } catch (error) {
       done(error ?? "unknown");
+    }
+  }
+
+  /** Some outputs concern this object, too. */
+  #lookAtAll({ items, runs }: Outputs): void {
+    for (const { stream, first, count } of runs) {
+      // Messages of one stream are all own ones, or all not.
+      const { own } = items[first] as Partial<Message>;
+      if (stream !== undefined && own !== true) continue;
+      for (let index = first; index < first + count; index++) {
+        const output = items[index];
+        if (output.type === "message") this.#lookAtMessage(output);
+        else this.#look(output);
+      }
     }
   }
 

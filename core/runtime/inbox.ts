@@ -11,6 +11,7 @@
  * so far. So a group can grow while its members still wait for it to be complete.
  */
 import type { ControlEvent, GroupEvent, GroupOutput, Message, RestorePoint } from "../group/events.ts";
+import { isHidden, Outputs } from "../group/outputs.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { Command } from "../wire/command.ts";
 import { UNDECODABLE } from "../wire/value.ts";
@@ -50,9 +51,6 @@ export interface InboxOwner {
   /** Some messages were taken: acknowledgements may be due. */
   settled(): void;
 }
-
-/** The streams of messages, at the same index. */
-type Streams = readonly (ReceiveStream | undefined)[];
 
 interface Waiter {
   readonly resolve: (result: IteratorResult<GroupEvent, undefined>) => void;
@@ -113,32 +111,31 @@ export class Inbox {
   }
 
   /** Takes what the driver brings. */
-  outputs(outputs: readonly GroupOutput[], streams: Streams): void {
+  outputs(outputs: Outputs): void {
     if (this.#closed) return;
-    if (this.#onMessages !== undefined && !this.#busy && this.#queue.length === 0 && areShown(outputs)) {
-      return this.#hand(this.#onMessages, outputs, outputs, streams); // nothing is before them
+    if (this.#onMessages !== undefined && !this.#busy && this.#queue.length === 0 && outputs.isPlain()) {
+      return this.#hand(this.#onMessages, outputs.items, outputs); // nothing is before them
     }
-    for (let index = 0; index < outputs.length; index++) {
-      const output = outputs[index];
-      if (output.type === "message") this.#messageCount++;
-      else if (output.type === "snapshot" && !this.#mustWait()) {
-        this.#owner.snapshot(output.transfer);
-        continue;
-      } else if (output.type === "restore" && !this.#started && !this.#busy && this.#messageCount === 0) {
-        // Nobody has asked for anything yet, so only events could come before it, and they may wait for long.
-        this.#restore(output);
-        continue;
-      } else if (isDroppable(output)) {
-        if (this.#droppableCount + this.#events.length >= this.#eventsMax) {
-          this.dropped++;
-          continue;
-        }
-        this.#droppableCount++;
-      }
-      this.#queue.push(output);
-      this.#streams.push(streams[index]);
-    }
+    outputs.forEach((output, stream) => this.#add(output, stream));
     this.#work();
+  }
+
+  /** Puts an output behind what waits, if it has to. */
+  #add(output: GroupOutput, stream: ReceiveStream | undefined): void {
+    if (output.type === "message") this.#messageCount++;
+    else if (output.type === "snapshot" && !this.#mustWait()) return this.#owner.snapshot(output.transfer);
+    else if (output.type === "restore" && !this.#started && !this.#busy && this.#messageCount === 0) {
+      // Nobody has asked for anything yet, so only events could come before it, and they may wait for long.
+      return this.#restore(output);
+    } else if (isDroppable(output)) {
+      if (this.#droppableCount + this.#events.length >= this.#eventsMax) {
+        this.dropped++;
+        return;
+      }
+      this.#droppableCount++;
+    }
+    this.#queue.push(output);
+    this.#streams.push(stream);
   }
 
   /** The next event, as an async iterator gives it. */
@@ -292,48 +289,34 @@ export class Inbox {
 
   /** Hands over all messages up to the next event. */
   #handBatch(onMessages: OnMessages): void {
-    const batch: Message[] = [];
-    const streams: (ReceiveStream | undefined)[] = [];
-    let shown = batch;
+    const batch = new Outputs();
     const { length } = this.#queue;
-    for (let index = this.#head; index < length; index++) {
-      const output = this.#queue[index];
-      if (output.type !== "message") break;
-      batch.push(output);
-      streams.push(this.#streams[index]);
-      if (shown === batch && isHidden(output)) shown = [];
+    for (let index = this.#head; index < length && this.#queue[index].type === "message"; index++) {
+      batch.push(this.#queue[index], this.#streams[index]);
     }
-    for (let count = batch.length; count > 0; count--) this.#drop();
-    if (shown !== batch) shown = batch.filter((message) => !isHidden(message));
-    this.#hand(onMessages, shown, batch, streams);
+    const messages = batch.items as Message[];
+    for (let count = messages.length; count > 0; count--) this.#drop();
+    const shown = batch.isPlain() ? messages : messages.filter((message) => !isHidden(message));
+    this.#hand(onMessages, shown, batch);
   }
 
-  /** Hands over a batch. @param shown What of it is for the application. */
-  #hand(
-    onMessages: OnMessages,
-    shown: readonly Message[],
-    batch: readonly Message[],
-    streams: Streams,
-  ): void {
+  /** Hands over a batch of messages. @param shown What of it is for the application. */
+  #hand(onMessages: OnMessages, shown: readonly Message[], batch: Outputs): void {
     const { delivering } = this.#owner;
     if (delivering !== undefined) {
-      for (const message of batch) if (message.value !== UNDECODABLE) delivering(message);
+      for (const message of batch.items as Message[]) if (message.value !== UNDECODABLE) delivering(message);
     }
-    if (shown.length === 0) return this.#taken(batch, streams);
-    this.#call("onMessages", () => onMessages(shown), () => this.#taken(batch, streams));
+    if (shown.length === 0) return this.#taken(batch);
+    this.#call("onMessages", () => onMessages(shown), () => this.#taken(batch));
   }
 
   /** The application is done with a batch. What it took of a stream in one go is told in one go. */
-  #taken(batch: readonly Message[], streams: Streams): void {
-    let count = 0;
-    for (let index = 0; index < batch.length; index++) {
-      count++;
-      const isLast = index + 1 === batch.length || streams[index + 1] !== streams[index] ||
-        batch[index].value instanceof Command || batch[index + 1].value instanceof Command;
-      if (!isLast) continue;
-      this.#take(batch[index], streams[index], count);
-      count = 0;
-    }
+  #taken(batch: Outputs): void {
+    if (batch.isPlain()) {
+      for (const { stream, first, count } of batch.runs) {
+        this.#owner.consumed(stream, batch.items[first + count - 1].sequence, count);
+      }
+    } else batch.forEach((message, stream) => this.#take(message as Message, stream, 1));
     this.#owner.settled();
   }
 
@@ -361,17 +344,6 @@ export class Inbox {
       this.#work();
     }).catch((error: unknown) => this.#owner.callbackFailed(what, error));
   }
-}
-
-/** Whether all are messages that the application may see. */
-function areShown(outputs: readonly GroupOutput[]): outputs is readonly Message[] {
-  for (const output of outputs) if (output.type !== "message" || isHidden(output)) return false;
-  return outputs.length > 0;
-}
-
-/** Whether the application must not see it. */
-function isHidden({ value }: Message): boolean {
-  return value === UNDECODABLE || value instanceof Command;
 }
 
 /** What may be dropped when nobody takes it: what matters only while it is new. */

@@ -6,6 +6,7 @@
  */
 import { TuttiError } from "../base/errors.ts";
 import type { GroupOutput, Message, RestorePoint } from "../group/events.ts";
+import { Outputs } from "../group/outputs.ts";
 import type { GroupMachine } from "../group/machine.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { OutcomeCode } from "../replication/outcome.ts";
@@ -152,26 +153,18 @@ export class Replication implements Caller {
     if (!await this.#readAsLeader(patience)) await this.#executor.barrier(patience);
   }
 
-  /** Takes what is for the objects. @returns What of it is for the application, and its streams. */
-  outputs(
-    outputs: readonly GroupOutput[],
-    streams: readonly (ReceiveStream | undefined)[],
-  ): { readonly outputs: readonly GroupOutput[]; readonly streams: readonly (ReceiveStream | undefined)[] } {
-    const rest: GroupOutput[] = [];
-    const restStreams: (ReceiveStream | undefined)[] = [];
-    for (let index = 0; index < outputs.length; index++) {
-      const output = outputs[index];
-      const stream = streams[index];
+  /** Takes what is for the objects. @returns What of it is for the application. */
+  outputs(outputs: Outputs): Outputs {
+    const rest = new Outputs();
+    outputs.forEach((output, stream) => {
       this.#note(output);
       const isCommand = output.type === "message" && output.value instanceof Command;
       if (output.type === "message" && !isCommand && stream !== undefined) this.#takenOf(stream).pending++;
       if (isCommand || output.type !== "message") this.#take(output, stream);
-      if (isCommand && !this.#context.traced) continue;
-      rest.push(output);
-      restStreams.push(stream);
-    }
+      if (!isCommand || this.#context.traced) rest.push(output, stream);
+    });
     this.#settle();
-    return { outputs: rest, streams: restStreams };
+    return rest;
   }
 
   /** The application has taken a message, and all before it of the same stream. @param count How many since the last call. */

@@ -59,6 +59,8 @@ export class PacketReader {
   start = 0;
   /** Where its body starts in `bytes`. */
   bodyStart = 0;
+  /** Of a DATA message: where its payload starts, behind its dependencies. */
+  payloadStart = 0;
   /** Where its body ends in `bytes`. */
   bodyEnd = 0;
 
@@ -117,11 +119,6 @@ export class PacketReader {
     return (this.flags & DataFlag.run) === 0 ? this.bodyStart : this.bodyStart + RUN_BYTES;
   }
 
-  /** Of a DATA message: where its payload starts, behind its dependencies. */
-  get payloadStart(): number {
-    return this.dependenciesStart + this.count * DEPENDENCY_BYTES;
-  }
-
   /** Of a DATA message: in which run of its life the sender sent it. */
   get run(): number {
     return (this.flags & DataFlag.run) === 0 ? 0 : this.view.getUint32(this.bodyStart);
@@ -147,6 +144,7 @@ export class PacketReader {
     this.a = readU64(view, start + 8);
     this.b = readU64(view, start + 16);
     this.bodyStart = bodyStart;
+    this.payloadStart = this.dependenciesStart + this.count * DEPENDENCY_BYTES;
     this.bodyEnd = bodyEnd;
     return this.a >= 0 && this.b >= 0;
   }

@@ -101,11 +101,6 @@ function findStrangerIn(items: Iterable<unknown>, depth: number): string {
   return "";
 }
 
-/** As `subarray`, in half the time: that looks up which class to make. */
-function viewOf({ buffer, byteOffset }: Uint8Array, start: number, end: number): Uint8Array {
-  return new Uint8Array(buffer, byteOffset + start, end - start);
-}
-
 /** What `decodeValue` returns for bytes that no honest member can have sent. */
 export const UNDECODABLE: unique symbol = Symbol("undecodable");
 
@@ -115,7 +110,7 @@ export const UNDECODABLE: unique symbol = Symbol("undecodable");
  * @returns The value, or {@link UNDECODABLE}. For `Encoding.bytes` a view of the packet.
  */
 export function decodeValue(encoding: number, packet: Uint8Array, start: number, end: number): unknown {
-  if (encoding === Encoding.bytes) return viewOf(packet, start, end);
+  if (encoding === Encoding.bytes) return packet.subarray(start, end);
   if (encoding === Encoding.command) return readCommand(packet, start, end) ?? UNDECODABLE;
   if (encoding !== Encoding.cbor || checkCbor(packet, start, end) !== "") return UNDECODABLE;
   try {

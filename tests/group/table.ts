@@ -7,6 +7,7 @@ import { DEFAULT_LIMITS, DEFAULT_TIMING, type GroupConfig } from "../../core/gro
 import type { ControlEvent, Message, ViewEvent } from "../../core/group/events.ts";
 import { GroupMachine } from "../../core/group/machine.ts";
 import { EVERYBODY, EVERYBODY_NOW } from "../../core/group/state.ts";
+import { Outputs } from "../../core/group/outputs.ts";
 import type { ReceiveStream } from "../../core/multicast/receive_stream.ts";
 import { Kind } from "../../core/wire/message.ts";
 import { PacketReader } from "../../core/wire/packet_reader.ts";
@@ -160,11 +161,10 @@ export class Table {
     for (let quiet = false; !quiet;) {
       seat.due = seat.machine.flush(this.now);
       state.reaches = [];
-      const { destinations, packets, outputs, outputStreams } = state;
+      const { destinations, packets, outputs } = state;
       state.destinations = [];
       state.packets = [];
-      state.outputs = [];
-      state.outputStreams = [];
+      state.outputs = new Outputs();
       destinations.forEach((destination, index) => {
         const all = destination === EVERYBODY || destination === EVERYBODY_NOW;
         for (const other of this.#names) {
@@ -173,10 +173,10 @@ export class Table {
         }
       });
       state.fetched();
-      outputs.forEach((output, index) => {
+      outputs.forEach((output, stream) => {
         switch (output.type) {
           case "message":
-            seat.untaken.push({ message: output, stream: outputStreams[index] });
+            seat.untaken.push({ message: output, stream });
             seat.story.push(JSON.stringify(output.value));
             break;
           case "snapshot": {

@@ -259,7 +259,9 @@ export const DURABLE_MUTATIONS: readonly Mutation[] = [
       const recover = machine.recover.bind(machine);
       machine.recover = (stored, now) => {
         recover(stored, now);
-        for (const output of machine.state.outputs) if (output.type === "message") output.replayed = false;
+        for (const output of machine.state.outputs.items) {
+          if (output.type === "message") output.replayed = false;
+        }
       };
     }),
   },

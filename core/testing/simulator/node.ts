@@ -339,11 +339,12 @@ export class SimulatedNode {
 
   #sink(life: number): DriverSink {
     return {
-      outputs: (outputs, streams) => {
-        for (const output of outputs) {
+      outputs: (outputs) => {
+        for (const output of outputs.items) {
           if (output.type === "evicted") this.#story.evicted();
         }
-        this.#deliver(outputs, streams);
+        outputs.forEach((output, stream) => this.#backlog.push({ output, stream }));
+        if (!this.#backlogBusy) this.#work();
       },
       progress: () => this.#progress(),
       ...(this.#options.diskMs === undefined ? {} : {
@@ -379,13 +380,6 @@ export class SimulatedNode {
     if (machine === undefined) return;
     this.#story.confirmed(machine);
     if (this.leads) this.#host.leads(this);
-  }
-
-  #deliver(outputs: readonly GroupOutput[], streams: readonly (ReceiveStream | undefined)[]): void {
-    for (let index = 0; index < outputs.length; index++) {
-      this.#backlog.push({ output: outputs[index], stream: streams[index] });
-    }
-    if (!this.#backlogBusy) this.#work();
   }
 
   /** Takes messages one by one; at once, or each after the time that a slow application needs. */

@@ -1,4 +1,5 @@
 /** Planted bugs in the view change, and in what surrounds it. Capitals: the name of the same mistake in the checked model. */
+import { type OutputRun, Outputs } from "../../group/outputs.ts";
 import type { GroupMachine } from "../../group/machine.ts";
 import type { Proposal } from "../../membership/proposal.ts";
 import type { ViewChange } from "../../membership/view_change.ts";
@@ -250,8 +251,12 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
       state.tell = (event) => {
         tell(event);
         if (event.type !== "snapshot") return;
-        state.outputs.unshift(...state.outputs.splice(-1));
-        state.outputStreams.unshift(...state.outputStreams.splice(-1));
+        const { outputs } = state;
+        outputs.items.pop();
+        (outputs.runs.at(-1) as OutputRun).count--;
+        state.outputs = new Outputs();
+        state.outputs.push(event, undefined);
+        outputs.forEach((output, stream) => state.outputs.push(output, stream));
       };
     },
   },
