@@ -40,7 +40,7 @@ export type {
   WaitOptions,
 } from "./core/runtime/options.ts";
 export type { Leadership } from "./core/runtime/leadership.ts";
-export { type Place, Receipt, type ReceiptSource } from "./core/runtime/receipt.ts";
+export { type Place, Receipt, type ReceiptSource, type ReceiptTerms } from "./core/runtime/receipt.ts";
 export type { GroupStats } from "./core/runtime/stats.ts";
 export {
   type LogBatch,

@@ -4,6 +4,9 @@
  * Source: L. Lamport, "Time, Clocks, and the Ordering of Events in a Distributed System", CACM 21(7), 1978, rules IR1
  * and IR2.
  */
+import { compact } from "../base/numbers.ts";
+
+/** The clock of one member. */
 export class LamportClock {
   #time = 0;
 
@@ -19,7 +22,6 @@ export class LamportClock {
 
   /** Receiving something stamped `received` (IR2): the clock becomes max(local, received) + 1. @returns That time. */
   observe(received: number): number {
-    this.#time = (received > this.#time ? received : this.#time) + 1;
-    return this.#time;
+    return this.#time = compact((received > this.#time ? received : this.#time) + 1);
   }
 }

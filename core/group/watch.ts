@@ -76,8 +76,10 @@ export class Watch {
     peer.leaving = (flags & HeartbeatFlag.leaving) !== 0;
     peer.wedged = (flags & HeartbeatFlag.wedged) !== 0;
     peer.blocked = (flags & HeartbeatFlag.blocked) !== 0;
-    if (heartbeat.echo <= this.#repair.beat) peer.echo = Math.max(peer.echo, heartbeat.echo);
-    else this.#state.counters.implausible++;
+    if (view.leader === view.self) { // whose heartbeats are echoed
+      if (heartbeat.echo <= this.#repair.beat) peer.echo = Math.max(peer.echo, heartbeat.echo);
+      else this.#state.counters.implausible++;
+    }
     for (const other of view.peers) {
       setMember(other.suspectedBy, peer.rank, heartbeat.suspects.includes(other.rank));
       setMember(other.slowFor, peer.rank, heartbeat.slow.includes(other.rank));

@@ -14,6 +14,20 @@ export interface Place {
   readonly level: LevelName;
 }
 
+/** What many receipts have in common: made by the group. */
+export interface ReceiptTerms {
+  /** How they wait. */
+  readonly source: ReceiptSource;
+  /** Which life of this member sent the messages. */
+  readonly incarnation: Incarnation;
+  /** Which run of that life. */
+  readonly run: number;
+  /** Until when they wait. */
+  readonly deadlineAt: number;
+  /** Who may tell them to wait no longer. */
+  readonly signal: AbortSignal | undefined;
+}
+
 /** How a receipt waits: made by the group. */
 export interface ReceiptSource {
   /** Own name. */
@@ -51,41 +65,30 @@ export interface ReceiptSource {
  * ```
  */
 export class Receipt {
-  /** Which life of this member sent it. */
-  readonly incarnation: Incarnation;
-  /** Number of the message in that life. */
+  /** Number of the message in the life that sent it. */
   readonly sequence: number;
   /** Lamport time at which it was sent. */
   readonly lamport: number;
-  readonly #source: ReceiptSource;
-  readonly #run: number;
-  readonly #deadlineAt: number;
-  readonly #signal: AbortSignal | undefined;
+  readonly #terms: ReceiptTerms;
   #stable: Promise<void> | undefined = undefined;
   #placed: Promise<Place> | undefined = undefined;
 
   /** Made by the group only. */
-  constructor(
-    source: ReceiptSource,
-    incarnation: Incarnation,
-    run: number,
-    sequence: number,
-    lamport: number,
-    deadlineAt: number,
-    signal: AbortSignal | undefined,
-  ) {
-    this.#source = source;
-    this.#run = run;
-    this.incarnation = incarnation;
+  constructor(terms: ReceiptTerms, sequence: number, lamport: number) {
+    this.#terms = terms;
     this.sequence = sequence;
     this.lamport = lamport;
-    this.#deadlineAt = deadlineAt;
-    this.#signal = signal;
+  }
+
+  /** Which life of this member sent it. */
+  get incarnation(): Incarnation {
+    return this.#terms.incarnation;
   }
 
   /** Names the message for good, for example `P1@1790000000000000_17`. */
   get id(): string {
-    return messageId(this.#source.name, this.incarnation, this.#run, this.sequence);
+    const { source, incarnation, run } = this.#terms;
+    return messageId(source.name, incarnation, run, this.sequence);
   }
 
   /**
@@ -96,7 +99,8 @@ export class Receipt {
    * message may still be, or become, delivered: its fate is unknown, unless the text says that it is lost.
    */
   get stable(): Promise<void> {
-    this.#stable ??= this.#source.whenStable(this.incarnation, this.sequence, this.#deadlineAt, this.#signal);
+    const { source, incarnation, deadlineAt, signal } = this.#terms;
+    this.#stable ??= source.whenStable(incarnation, this.sequence, deadlineAt, signal);
     return this.#stable;
   }
 
@@ -108,7 +112,8 @@ export class Receipt {
    * message's fate is unknown then, unless the text says otherwise; and with `InvalidArgument` in another order.
    */
   get placed(): Promise<Place> {
-    this.#placed ??= this.#source.whenPlaced(this.incarnation, this.sequence, this.#deadlineAt, this.#signal);
+    const { source, incarnation, deadlineAt, signal } = this.#terms;
+    this.#placed ??= source.whenPlaced(incarnation, this.sequence, deadlineAt, signal);
     return this.#placed;
   }
 }

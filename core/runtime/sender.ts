@@ -13,7 +13,7 @@ import { type EncodedValue, encodeValue } from "../wire/value.ts";
 import type { Driver } from "./driver.ts";
 import type { Environment } from "./environment.ts";
 import { Places } from "./places.ts";
-import { aborted, type Place, Receipt, type ReceiptSource } from "./receipt.ts";
+import { aborted, type Place, Receipt, type ReceiptSource, type ReceiptTerms } from "./receipt.ts";
 import type { TraceLine } from "./trace.ts";
 import { type Patience, Waits } from "./waits.ts";
 
@@ -49,7 +49,8 @@ export interface SenderContext {
 /** Sends values, and tells their fate. */
 export class Sender {
   readonly #context: SenderContext;
-  readonly #receipts: ReceiptSource;
+  readonly #source: ReceiptSource;
+  #lastTerms: ReceiptTerms | undefined = undefined;
   /** Sends waiting for room, in the order of the calls. */
   readonly #sends = new Waits<WaitingSend>();
   #sendBytes = 0;
@@ -75,7 +76,7 @@ export class Sender {
     this.#life = context.machine.state.incarnation;
     const { order, level, limits } = context.machine.state.config;
     this.#places = order === "total" ? new Places(level, limits.windowMessages) : undefined;
-    this.#receipts = {
+    this.#source = {
       name: context.machine.state.config.name,
       whenStable: (incarnation, sequence, deadlineAt, signal) =>
         this.whenStable(incarnation, sequence, deadlineAt, signal),
@@ -286,22 +287,22 @@ export class Sender {
     const { machine, driver, trace } = this.#context;
     const sequence = machine.send(encoded.encoding, encoded.bytes);
     if (sequence === 0) return undefined;
-    const { incarnation, run } = machine.state;
     if (trace !== undefined) {
-      const { name } = this.#receipts;
+      const { incarnation, run, config: { name } } = machine.state;
       trace({ n: name, e: "send", m: messageId(name, incarnation, run, sequence) });
       if (this.#places === undefined) this.#traced.push(sequence); // else a receipt means its place
     }
     driver.wake();
-    return new Receipt(
-      this.#receipts,
-      incarnation,
-      run,
-      sequence,
-      machine.state.clock.time,
-      deadlineAt,
-      signal,
-    );
+    return new Receipt(this.#terms(deadlineAt, signal), sequence, machine.state.clock.time);
+  }
+
+  /** The terms of a receipt, which are mostly those of the last one. */
+  #terms(deadlineAt: number, signal: AbortSignal | undefined): ReceiptTerms {
+    const { incarnation, run } = this.#context.machine.state;
+    const last = this.#lastTerms;
+    const isSame = last !== undefined && last.incarnation === incarnation && last.run === run &&
+      last.deadlineAt === deadlineAt && last.signal === signal;
+    return isSame ? last : this.#lastTerms = { source: this.#source, incarnation, run, deadlineAt, signal };
   }
 
   #waitForRoom(encoded: EncodedValue, deadlineAt: number, signal: AbortSignal | undefined): Promise<Receipt> {

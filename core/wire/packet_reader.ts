@@ -55,10 +55,10 @@ export class PacketReader {
   a = 0;
   /** Its second number. */
   b = 0;
-  /** Where its header starts in `bytes`. */
-  start = 0;
   /** Where its body starts in `bytes`. */
   bodyStart = 0;
+  /** Of a DATA message: where its dependencies start, behind the number of the sender's run. */
+  dependenciesStart = 0;
   /** Of a DATA message: where its payload starts, behind its dependencies. */
   payloadStart = 0;
   /** Where its body ends in `bytes`. */
@@ -89,19 +89,8 @@ export class PacketReader {
     if (this.viewNumber < 0 || this.incarnation <= 0) return "malformed";
     if (!this.relayed && this.rank !== this.relayRank) return "malformed";
 
-    this.bodyEnd = PACKET_HEADER_BYTES;
-    while (this.bodyEnd < bytes.length) {
-      if (!this.#read()) return "malformed";
-      if (this.kind === Kind.data) {
-        if (!this.#checkData()) return "malformed";
-      } else if (this.relayed) {
-        return "malformed"; // only application messages are ever resent for another
-      } else {
-        this.controls++;
-      }
-    }
     this.rewind();
-    return "";
+    return this.#check(view, bytes.length) ? "" : "malformed";
   }
 
   /** Puts the cursor before the first message again. */
@@ -111,12 +100,25 @@ export class PacketReader {
 
   /** Moves to the next message of an opened packet. */
   next(): boolean {
-    return this.bodyEnd < this.bytes.length && this.#read();
+    const { view } = this;
+    const start = this.bodyEnd;
+    if (start >= this.bytes.length) return false; // that of a view of another kind is slow to get
+    const head = view.getUint32(start);
+    this.kind = head >>> 24;
+    this.flags = (head >>> 16) & 0xff;
+    this.count = head & 0xffff;
+    this.a = readU64(view, start + 8);
+    this.b = readU64(view, start + 16);
+    this.bodyStart = start + MESSAGE_HEADER_BYTES;
+    this.bodyEnd = this.bodyStart + view.getUint32(start + 4);
+    this.dependenciesStart = dependenciesStart(this.bodyStart, this.flags);
+    this.payloadStart = this.dependenciesStart + this.count * DEPENDENCY_BYTES;
+    return true;
   }
 
-  /** Of a DATA message: where its dependencies start, behind the number of the sender's run. */
-  get dependenciesStart(): number {
-    return (this.flags & DataFlag.run) === 0 ? this.bodyStart : this.bodyStart + RUN_BYTES;
+  /** Where the header of the message under the cursor starts in `bytes`. */
+  get start(): number {
+    return this.bodyStart - MESSAGE_HEADER_BYTES;
   }
 
   /** Of a DATA message: in which run of its life the sender sent it. */
@@ -130,25 +132,6 @@ export class PacketReader {
     return bytes[2] === PROTOCOL_VERSION ? "malformed" : "version";
   }
 
-  #read(): boolean {
-    const { view, bytes } = this; // the length of a view of another kind is slow to get
-    const start = this.bodyEnd;
-    if (start + MESSAGE_HEADER_BYTES > bytes.length) return false;
-    const bodyStart = start + MESSAGE_HEADER_BYTES;
-    const bodyEnd = bodyStart + view.getUint32(start + 4);
-    if (bodyEnd > bytes.length) return false;
-    this.start = start;
-    this.kind = view.getUint8(start);
-    this.flags = view.getUint8(start + 1);
-    this.count = view.getUint16(start + 2);
-    this.a = readU64(view, start + 8);
-    this.b = readU64(view, start + 16);
-    this.bodyStart = bodyStart;
-    this.payloadStart = this.dependenciesStart + this.count * DEPENDENCY_BYTES;
-    this.bodyEnd = bodyEnd;
-    return this.a >= 0 && this.b >= 0;
-  }
-
   /** Of a DATA message: how its payload is encoded. */
   get encoding(): number {
     return this.flags & DataFlag.encoding;
@@ -159,12 +142,37 @@ export class PacketReader {
     return (this.flags & DataFlag.more) !== 0;
   }
 
-  #checkData(): boolean {
-    if (this.flags > DATA_FLAGS || this.a === 0 || this.count > DEPENDENCIES_MAX) return false;
-    if (this.payloadStart > this.bodyEnd) return false;
-    if (this.dataFirst === 0) this.dataFirst = this.a;
-    else if (this.a !== this.dataLast + 1) return false;
-    this.dataLast = this.a;
+  /** Checks every message, and counts them. */
+  #check(view: DataView, length: number): boolean {
+    let [first, last, controls] = [0, 0, 0];
+    for (let start = PACKET_HEADER_BYTES; start < length;) {
+      const bodyStart = start + MESSAGE_HEADER_BYTES;
+      if (bodyStart > length) return false;
+      const head = view.getUint32(start);
+      const bodyEnd = bodyStart + view.getUint32(start + 4);
+      const a = readU64(view, start + 8);
+      if (bodyEnd > length || a < 0 || readU64(view, start + 16) < 0) return false;
+      if (head >>> 24 !== Kind.data) {
+        if (this.relayed) return false; // only application messages are ever resent for another
+        controls++;
+      } else {
+        const [flags, count] = [(head >>> 16) & 0xff, head & 0xffff];
+        if (flags > DATA_FLAGS || a === 0 || count > DEPENDENCIES_MAX) return false;
+        if (dependenciesStart(bodyStart, flags) + count * DEPENDENCY_BYTES > bodyEnd) return false;
+        if (first === 0) first = a;
+        else if (a !== last + 1) return false;
+        last = a;
+      }
+      start = bodyEnd;
+    }
+    this.dataFirst = first;
+    this.dataLast = last;
+    this.controls = controls;
     return true;
   }
+}
+
+/** Where the dependencies of a DATA message start, behind the number of the sender's run. */
+function dependenciesStart(bodyStart: number, flags: number): number {
+  return (flags & DataFlag.run) === 0 ? bodyStart : bodyStart + RUN_BYTES;
 }
