@@ -487,9 +487,10 @@ export class GroupMachine {
 
   /** Acknowledges what was received and delivered of a stream, to its sender. */
   acknowledge(stream: ReceiveStream, now: number): void {
-    const { unicast, counters } = this.state;
+    const { unicast, counters, view } = this.state;
     const offset = unicast.begin(Kind.ack, 0, 0, 8, stream.received, stream.delivered);
     writeU64(unicast.view, offset, stream.incarnation);
+    if (stream === view.leader.stream) this.ordering?.tellAlong();
     this.state.sendUnicast(stream.rank);
     counters.acksSent++;
     stream.acknowledged(now);

@@ -4,13 +4,15 @@
  *
  * In small views everybody tells everybody what is placed, so that a majority is known one step sooner; in large ones members tell
  * the leader, who tells what a majority has. Of three members with a sequencer the leader, by its ORDERs, and any other one are a
- * majority: so only the leader need be told. Whatever is lost is said again with the next heartbeat.
+ * majority: so only the leader need be told, and only by one of them at once; the other one says it along with its next
+ * acknowledgement. Whatever is lost is said again with the next heartbeat.
  */
 import { LamportEngine } from "../order/lamport.ts";
 import type { Sequencer } from "../order/sequencer.ts";
 import type { TotalOrder } from "../order/total.ts";
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
 import { Kind } from "../wire/message.ts";
+import type { PacketWriter } from "../wire/packet_writer.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Carrier } from "./order_stage.ts";
 import type { Peer } from "./roster.ts";
@@ -93,18 +95,26 @@ export class Ordering {
     const silent = leads && this.#sequencer !== undefined && few;
     const news = placed > this.#placedTold || (leads && !few && committed > this.#committedTold);
     if (!news || silent) return told;
-    this.#placedTold = placed;
-    this.#committedTold = committed;
     // What goes to everybody anyway takes it along.
     const leaderOnly = this.#sequencer !== undefined && this.#total.quorum() <= 2 &&
       state.multicast.openBytes === 0;
     if (leads || (few && !leaderOnly)) {
-      state.beginMulticast(Kind.placed, 0, 0, 0, placed, committed);
+      this.#tell(state.multicast);
       return true;
     }
-    unicast.begin(Kind.placed, 0, 0, 0, placed, committed);
+    if (leaderOnly && this.#isSpare()) {
+      view.leader.stream.acknowledgementWanted = true;
+      return told;
+    }
+    this.#tell(unicast);
     state.sendUnicast(view.leader.rank);
     return told;
+  }
+
+  /** An acknowledgement to the leader is being written: it takes along what is placed. */
+  tellAlong(): void {
+    const { view, unicast } = this.#state;
+    if (this.#uniform && view.leader !== view.self && this.#total.placed > this.#placedTold) this.#tell(unicast);
   }
 
   /** A heartbeat is being written: it is followed by what may have been lost. */
@@ -114,6 +124,20 @@ export class Ordering {
       state.beginMulticast(Kind.placed, 0, 0, 0, this.#total.placed, this.#total.committed);
     }
     this.#timeTold = state.clock.time;
+  }
+
+  /** Whether another member is there, beside the leader, that tells at once what is placed. */
+  #isSpare(): boolean {
+    const { view } = this.#state;
+    return view.rank !== (view.leader.rank + 1) % view.size;
+  }
+
+  #tell(packet: PacketWriter): void {
+    const { placed, committed } = this.#total;
+    this.#placedTold = placed;
+    this.#committedTold = committed;
+    if (packet === this.#state.multicast) this.#state.beginMulticast(Kind.placed, 0, 0, 0, placed, committed);
+    else packet.begin(Kind.placed, 0, 0, 0, placed, committed);
   }
 
   /** A member has told what it has placed. */
