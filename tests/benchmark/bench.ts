@@ -26,8 +26,8 @@ const NOTES = `
 raw:    zeromq.js alone, one PUB, all others SUB, 64 KiB frames of messages that nobody copies or decodes
 others: groups, all members sending flat out; own messages included. durable: with stores on disk
 messages/s at the slowest member; CPU of all processes per million messages that every member got; one-way latency is half of a
-ping-pong of a follower with the leader, one message outstanding; receipt: from sending to the receipt that tells the place; RSS is
-the peak of the largest process. Medians of alternating rounds.`;
+ping-pong of a follower with the leader, one message outstanding: without a pause, and, as light, with one of 2 ms each time;
+receipt: from sending to the receipt that tells the place; RSS is the peak of the largest process. Medians of alternating rounds.`;
 const RECOVERY_NOTES = `
 From before kill -9 of the leader until each survivor has delivered a message that was sent after it, as the median of the kills and
 at the slowest; a silence of less than ${DETECTION_MS} ms (suspectMinMs, the default) is never taken for a crash. receipts: messages that
@@ -90,6 +90,8 @@ function medianRound(rounds: readonly Round[]): Round {
     cpuSecondsPerMillion: median(rounds.map((round) => round.cpuSecondsPerMillion)),
     p50Us: median(rounds.map((round) => round.p50Us)),
     p99Us: median(rounds.map((round) => round.p99Us)),
+    lightP50Us: median(rounds.map((round) => round.lightP50Us)),
+    lightP99Us: median(rounds.map((round) => round.lightP99Us)),
     receiptP50Us: median(rounds.map((round) => round.receiptP50Us)),
     receiptP99Us: median(rounds.map((round) => round.receiptP99Us)),
     rssMiB: median(rounds.map((round) => round.rssMiB)),

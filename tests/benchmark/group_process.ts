@@ -25,8 +25,8 @@ async function flood(payload: Uint8Array): Promise<void> {
   }
 }
 
-/** One message at a time, there and back. @returns One-way times. */
-async function pingPong(payload: Uint8Array, watch: Stopwatch): Promise<Latency> {
+/** One message at a time, there and back, and a pause. @returns One-way times. */
+async function pingPong(payload: Uint8Array, watch: Stopwatch, pauseMs: number): Promise<Latency> {
   await new Promise<void>((resolve) => {
     const send = (): void => {
       watch.start();
@@ -34,8 +34,9 @@ async function pingPong(payload: Uint8Array, watch: Stopwatch): Promise<Latency>
     };
     take = (message) => {
       if (message.own) return;
-      if (watch.stop()) send();
-      else resolve();
+      if (!watch.stop()) resolve();
+      else if (pauseMs > 0) setTimeout(send, pauseMs);
+      else send();
     };
     send();
   });
@@ -65,8 +66,12 @@ await serve({
   quiet: () => {
     take = undefined;
   },
-  ping: ({ payloadBytes, seconds, warmUp }) =>
-    pingPong(new Uint8Array(Number(payloadBytes)), new Stopwatch(Number(seconds), Number(warmUp))),
+  ping: ({ payloadBytes, seconds, warmUp, pauseMs }) =>
+    pingPong(
+      new Uint8Array(Number(payloadBytes)),
+      new Stopwatch(Number(seconds), Number(warmUp)),
+      Number(pauseMs),
+    ),
   receipts: ({ payloadBytes, seconds, warmUp }) =>
     receipts(new Uint8Array(Number(payloadBytes)), new Stopwatch(Number(seconds), Number(warmUp))),
   name: () => ({ name: group.name }),

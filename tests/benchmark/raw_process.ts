@@ -43,16 +43,17 @@ async function flood(frame: Uint8Array): Promise<void> {
   }
 }
 
-/** One message at a time, there and back. @returns One-way times. */
-async function pingPong(payload: Uint8Array, watch: Stopwatch): Promise<Latency> {
+/** One message at a time, there and back, and a pause. @returns One-way times. */
+async function pingPong(payload: Uint8Array, watch: Stopwatch, pauseMs: number): Promise<Latency> {
   await new Promise<void>((resolve) => {
     const send = (): void => {
       watch.start();
       void publisher.send(payload);
     };
     take = () => {
-      if (watch.stop()) send();
-      else resolve();
+      if (!watch.stop()) resolve();
+      else if (pauseMs > 0) setTimeout(send, pauseMs);
+      else send();
     };
     send();
   });
@@ -70,8 +71,12 @@ await serve({
   echo: () => {
     take = (frame) => void publisher.send(frame);
   },
-  ping: ({ payloadBytes, seconds, warmUp }) =>
-    pingPong(new Uint8Array(Number(payloadBytes)), new Stopwatch(Number(seconds), Number(warmUp))),
+  ping: ({ payloadBytes, seconds, warmUp, pauseMs }) =>
+    pingPong(
+      new Uint8Array(Number(payloadBytes)),
+      new Stopwatch(Number(seconds), Number(warmUp)),
+      Number(pauseMs),
+    ),
   flood: ({ frameBytes }) => {
     flooding = true;
     void flood(new Uint8Array(Number(frameBytes)));

@@ -13,6 +13,8 @@ const FRAME_BYTES = 64 * 1024;
 const WARM_UP_COUNT = 2000;
 /** Traffic before throughput is measured, in milliseconds, at most. */
 const WARM_UP_MS = 1000;
+/** Pause before each message at light load, in milliseconds: what a message leads to has come to rest by then. */
+const PAUSE_MS = 2;
 /** Raw PUB/SUB has no handshake: subscriptions need a moment to arrive. */
 const SUBSCRIBE_MS = 200;
 
@@ -30,9 +32,12 @@ export interface Round {
   readonly messagesPerSecond: number;
   /** All processes together, for a million messages that all got. */
   readonly cpuSecondsPerMillion: number;
-  /** From sending to delivery at another member. */
+  /** From sending to delivery at another member, one message after the other. */
   readonly p50Us: number;
   readonly p99Us: number;
+  /** The same at light load: after a pause. */
+  readonly lightP50Us: number;
+  readonly lightP99Us: number;
   /** From sending to the receipt that tells the place; `NaN` without total order. */
   readonly receiptP50Us: number;
   readonly receiptP99Us: number;
@@ -103,7 +108,7 @@ async function playRaw(
     await first.ask("subscribe", { to: endpoints[1] });
     await second.ask("echo");
     await pause(SUBSCRIBE_MS);
-    const latency = await measureLatency(first, "ping", payloadBytes, seconds);
+    const latency = await measurePingPong(first, payloadBytes, seconds);
     await second.ask("count");
     await askAll(others, "subscribe", { to: endpoints[0] });
     await pause(SUBSCRIBE_MS);
@@ -123,7 +128,7 @@ async function playGroup(
 ): Promise<Round> {
   const [leader, follower] = children;
   await leader.ask("echo", { to: await nameOf(follower) });
-  const latency = await measureLatency(follower, "ping", payloadBytes, seconds);
+  const latency = await measurePingPong(follower, payloadBytes, seconds);
   await leader.ask("quiet");
   const receipt = promised?.order === "total"
     ? await measureLatency(follower, "receipts", payloadBytes, seconds)
@@ -138,13 +143,25 @@ async function nameOf(child: Child): Promise<unknown> {
   return (await child.ask("name")).name;
 }
 
+async function measurePingPong(
+  child: Child,
+  payloadBytes: number,
+  seconds: number,
+): Promise<Pick<Round, "p50Us" | "p99Us" | "lightP50Us" | "lightP99Us">> {
+  const pressed = await measureLatency(child, "ping", payloadBytes, seconds);
+  const light = await measureLatency(child, "ping", payloadBytes, seconds, PAUSE_MS);
+  return { ...pressed, lightP50Us: light.p50Us, lightP99Us: light.p99Us };
+}
+
 async function measureLatency(
   child: Child,
   what: "ping" | "receipts",
   payloadBytes: number,
   seconds: number,
+  pauseMs: number = 0,
 ): Promise<Latency> {
-  const settings = { payloadBytes, seconds: seconds / 2, warmUp: WARM_UP_COUNT };
+  const warmUp = pauseMs > 0 ? 0 : WARM_UP_COUNT; // what comes after a pause is warm already
+  const settings = { payloadBytes, seconds: seconds / 2, warmUp, pauseMs };
   return await child.ask(what, settings) as unknown as Latency;
 }
 

@@ -32,6 +32,9 @@ export function jsonLine({ row, round, raw }: Result, runtime: Runtime): string 
     p50Us: digits(round.p50Us, 1),
     p99Us: digits(round.p99Us, 1),
     p50RatioToRaw: digits(round.p50Us / raw.p50Us, 2),
+    lightP50Us: digits(round.lightP50Us, 1),
+    lightP99Us: digits(round.lightP99Us, 1),
+    lightP50RatioToRaw: digits(round.lightP50Us / raw.lightP50Us, 2),
     receiptP50Us: digits(round.receiptP50Us, 1),
     receiptP99Us: digits(round.receiptP99Us, 1),
     rssMiB: digits(round.rssMiB, 1),
@@ -69,7 +72,8 @@ function subject(
 
 /** The table. */
 export function table(results: readonly Result[]): string {
-  const headings = "name|messages/s|of raw|CPU s/M|x raw|p50 us|x raw|p99 us|x raw|receipt p50|p99|RSS MiB";
+  const headings =
+    "name|messages/s|of raw|CPU s/M|x raw|light p50 us|x raw|p50 us|x raw|p99 us|x raw|receipt p50|p99|RSS MiB";
   return aligned([headings.split("|"), ...results.map(cells)]);
 }
 
@@ -96,6 +100,8 @@ function cells({ row, round, raw }: Result): string[] {
     ratio(round.messagesPerSecond, raw.messagesPerSecond),
     round.cpuSecondsPerMillion.toFixed(2),
     ratio(round.cpuSecondsPerMillion, raw.cpuSecondsPerMillion),
+    round.lightP50Us.toFixed(0),
+    ratio(round.lightP50Us, raw.lightP50Us),
     round.p50Us.toFixed(0),
     ratio(round.p50Us, raw.p50Us),
     round.p99Us.toFixed(0),
