@@ -102,7 +102,7 @@ export class Ordering {
       this.#tell(state.multicast);
       return true;
     }
-    if (leaderOnly && this.#isSpare()) {
+    if (leaderOnly && this.#isSpare()) { // heard in time even if the other one is not
       view.leader.stream.acknowledgementWanted = true;
       return told;
     }
@@ -114,7 +114,9 @@ export class Ordering {
   /** An acknowledgement to the leader is being written: it takes along what is placed. */
   tellAlong(): void {
     const { view, unicast } = this.#state;
-    if (this.#uniform && view.leader !== view.self && this.#total.placed > this.#placedTold) this.#tell(unicast);
+    if (this.#uniform && view.leader !== view.self && this.#total.placed > this.#placedTold) {
+      this.#tell(unicast);
+    }
   }
 
   /** A heartbeat is being written: it is followed by what may have been lost. */

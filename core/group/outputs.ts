@@ -39,6 +39,15 @@ export class Outputs {
       for (let index = first; index < first + count; index++) show(this.items[index], stream);
     }
   }
+
+  /** Shows events, and messages that may be own ones, one by one. */
+  forEachOwn(show: (output: GroupOutput) => void): void {
+    for (const { stream, first, count } of this.runs) {
+      const { own } = this.items[first] as Partial<Message>;
+      if (stream !== undefined && own !== true) continue; // all of a stream are, or none is
+      for (let index = first; index < first + count; index++) show(this.items[index]);
+    }
+  }
 }
 
 /** Whether the application must not see a message. */

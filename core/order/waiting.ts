@@ -1,22 +1,33 @@
 /**
  * The messages of one member that wait in the total order: first for their place, then to be released. First in, first out.
  *
- * A message that waits is four numbers and a reference to what it came in, in flat rings. A full window may wait for a round
- * trip: as objects its messages would outlive the garbage collector's young generation, and be copied twice on the way.
+ * A message that waits is three numbers in flat rings; what it came in, and its sequence, is known of each run of messages. A
+ * full window may wait for a round trip: as objects its messages would outlive the garbage collector's young generation, and be
+ * copied twice on the way.
  */
+import { Queue } from "../base/queue.ts";
 import type { OrderedStream, Release } from "./hold_back.ts";
 
 /** Room at first; doubled when it is used up. */
 const CAPACITY_MIN = 64;
 
+/** Messages with consecutive sequences that came in the same packet. */
+interface Run<P> {
+  readonly packet: P;
+  /** Sequence of the first one. */
+  first: number;
+  count: number;
+}
+
 /** Messages of one member. */
 export class WaitingMessages<S extends OrderedStream, P> {
   #capacity = CAPACITY_MIN;
-  #sequences = new Float64Array(CAPACITY_MIN);
   #lamports = new Float64Array(CAPACITY_MIN);
   /** Where in its packet each begins and ends, in turn. */
   #spans = new Uint32Array(2 * CAPACITY_MIN);
-  #packets: (P | undefined)[] = new Array(CAPACITY_MIN).fill(undefined);
+  readonly #runs = new Queue<Run<P>>();
+  /** The last of the runs. */
+  #last: Run<P> | undefined = undefined;
   /** The first message, the first without a place, and the end; counted from the beginning, and folded into the rings. */
   #head = 0;
   #middle = 0;
@@ -41,11 +52,12 @@ export class WaitingMessages<S extends OrderedStream, P> {
   push(sequence: number, lamport: number, packet: P, start: number, end: number): void {
     if (this.#tail - this.#head === this.#capacity) this.#grow();
     const index = this.#tail++ & (this.#capacity - 1);
-    this.#sequences[index] = sequence;
     this.#lamports[index] = lamport;
     this.#spans[2 * index] = start;
     this.#spans[2 * index + 1] = end;
-    this.#packets[index] = packet;
+    const last = this.#last;
+    if (last !== undefined && last.packet === packet && last.first + last.count === sequence) last.count++;
+    else this.#runs.push(this.#last = { packet, first: sequence, count: 1 });
   }
 
   /** The first messages without a place get one. */
@@ -56,9 +68,13 @@ export class WaitingMessages<S extends OrderedStream, P> {
   /** Lets the first message go, which has a place. */
   release(stream: S, position: number, release: Release<S, P>): void {
     const index = this.#head++ & (this.#capacity - 1);
-    const sequence = this.#sequences[index];
-    const packet = this.#packets[index] as P;
-    this.#packets[index] = undefined;
+    const run = this.#runs.first as Run<P>;
+    const { packet } = run;
+    const sequence = run.first++;
+    if (--run.count === 0) {
+      this.#runs.shift();
+      if (run === this.#last) this.#last = undefined;
+    }
     const start = this.#spans[2 * index];
     const end = this.#spans[2 * index + 1];
     const lamport = this.#lamports[index];
@@ -70,7 +86,8 @@ export class WaitingMessages<S extends OrderedStream, P> {
 
   /** Drops everything. */
   clear(): void {
-    this.#packets.fill(undefined);
+    this.#runs.clear();
+    this.#last = undefined;
     this.#head = 0;
     this.#middle = 0;
     this.#tail = 0;
@@ -80,15 +97,8 @@ export class WaitingMessages<S extends OrderedStream, P> {
     const former = this.#capacity;
     const first = this.#head & (former - 1);
     this.#capacity = 2 * former;
-    this.#sequences = unrolled(this.#sequences, new Float64Array(2 * former), first);
     this.#lamports = unrolled(this.#lamports, new Float64Array(2 * former), first);
     this.#spans = unrolled(this.#spans, new Uint32Array(4 * former), 2 * first);
-    const packets = this.#packets;
-    this.#packets = [
-      ...packets.slice(first),
-      ...packets.slice(0, first),
-      ...new Array(former).fill(undefined),
-    ];
     this.#middle -= this.#head;
     this.#tail -= this.#head;
     this.#head = 0;

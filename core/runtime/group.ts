@@ -12,7 +12,6 @@ import {
   messageId,
 } from "../group/events.ts";
 import { GroupMachine } from "../group/machine.ts";
-import type { Outputs } from "../group/outputs.ts";
 import type { View } from "../membership/view.ts";
 import { Driver, type DriverSink } from "./driver.ts";
 import type { Environment } from "./environment.ts";
@@ -382,7 +381,10 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
   #driverSink(): DriverSink {
     return {
       outputs: (outputs) => {
-        this.#lookAtAll(outputs);
+        outputs.forEachOwn((output) => {
+          if (output.type === "message") this.#lookAtMessage(output);
+          else this.#look(output);
+        });
         this.#sender.settlePlaces();
         this.#inbox.outputs(this.#replication?.outputs(outputs) ?? outputs);
       },
@@ -401,20 +403,6 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
       } else done();
     } catch (error) {
       done(error ?? "unknown");
-    }
-  }
-
-  /** Some outputs concern this object, too. */
-  #lookAtAll({ items, runs }: Outputs): void {
-    for (const { stream, first, count } of runs) {
-      // Messages of one stream are all own ones, or all not.
-      const { own } = items[first] as Partial<Message>;
-      if (stream !== undefined && own !== true) continue;
-      for (let index = first; index < first + count; index++) {
-        const output = items[index];
-        if (output.type === "message") this.#lookAtMessage(output);
-        else this.#look(output);
-      }
     }
   }
 

@@ -77,6 +77,38 @@ test("safe: a follower of three delivers with the leader's ORDER", () => {
   assert.equal(table.seat("a").values, [], "the leader has heard of nobody else that has placed it");
 });
 
+test("safe: of three, the leader hears soon what is placed, whichever follower it does not hear", () => {
+  for (const deaf of ["b", "c"]) {
+    const table = connected(ALL, { order: "total", engine: "sequencer" });
+    const { carry } = table;
+    let told = 0;
+    table.carry = (packet) => {
+      const isTold = packet.to === "a" && describe(packet.bytes).includes("PLACED");
+      if (isTold) told++;
+      if (!isTold || packet.from !== deaf) carry.call(table, packet);
+    };
+    for (let count = 1; count <= 20; count++) {
+      table.seat("b").send(`x${count}`);
+      table.turn("b");
+      table.run(1);
+    }
+    table.run(6);
+    assert.is(table.seat("a").values.length, 20, `${deaf} is not heard`);
+    assert.ok(told < 35, `only one of them tells it at once: ${told} packets`);
+  }
+});
+
+test("heartbeats that a leader sends more often than others make nobody implausible", () => {
+  const table = connected(ALL, { order: "total", engine: "sequencer" });
+  for (let count = 0; count < 50; count++) {
+    table.seat("a").machine.repair.hasten(table.now);
+    table.turn("a");
+    table.run(2);
+  }
+  table.run(500);
+  for (const name of ALL) assert.is(table.seat(name).machine.state.counters.implausible, 0, name);
+});
+
 test("safe: a leader that hears nobody delivers nothing", () => {
   const table = connected(ALL, { order: "total", engine: "sequencer" });
   for (const other of ["b", "c"]) table.cut.add(`${other}>a`);
