@@ -4,9 +4,6 @@
  * Source: L. Lamport, "Time, Clocks, and the Ordering of Events in a Distributed System", CACM 21(7), 1978, rules IR1
  * and IR2.
  */
-import { compact } from "../base/numbers.ts";
-
-/** The clock of one member. */
 export class LamportClock {
   #time = 0;
 
@@ -22,6 +19,7 @@ export class LamportClock {
 
   /** Receiving something stamped `received` (IR2): the clock becomes max(local, received) + 1. @returns That time. */
   observe(received: number): number {
-    return this.#time = compact((received > this.#time ? received : this.#time) + 1);
+    this.#time = (received > this.#time ? received : this.#time) + 1;
+    return this.#time;
   }
 }

@@ -4,7 +4,6 @@
 import { copyBytes } from "../base/bytes.ts";
 import { invariant } from "../base/errors.ts";
 import type { Incarnation } from "../base/ids.ts";
-import { compact } from "../base/numbers.ts";
 import type { HoldBack } from "../order/hold_back.ts";
 import type { Sequencer } from "../order/sequencer.ts";
 import type { TotalOrder } from "../order/total.ts";
@@ -143,7 +142,7 @@ export class Delivery {
       counters.undecodable++;
       this.#state.warn("undecodable", `${sender.name} sent a value that cannot be decoded`);
     }
-    return new Message(sender.name, incarnation, compact(sequence), compact(lamport), value, own, run);
+    return new Message(sender.name, incarnation, sequence, lamport, value, own, run);
   }
 
   /** What was sent, by its payload; `UNDECODABLE` if no honest member can have sent it. */
