@@ -5,7 +5,7 @@ const COMPACT_COUNT = 1024;
 
 /** A queue. */
 export class Queue<T> {
-  #items: T[] = [];
+  #items: (T | undefined)[] = [];
   #head = 0;
 
   /** Items that wait. */
@@ -26,7 +26,8 @@ export class Queue<T> {
   /** Takes the first item; `undefined` when none waits. */
   shift(): T | undefined {
     if (this.#head === this.#items.length) return undefined;
-    const item = this.#items[this.#head++];
+    const item = this.#items[this.#head];
+    this.#items[this.#head++] = undefined; // nobody else may know of it
     if (this.#head === this.#items.length) {
       this.#items.length = 0;
       this.#head = 0;

@@ -39,7 +39,9 @@ export class Delivery {
       state.config,
       (stream, carrier, start, end, sequence, lamport, position) => {
         const { member, incarnation } = state.view.peers[stream.rank];
-        const value = this.#valueIn(carrier, start, end);
+        // The application may have given the memory of what came before away, to a worker for example.
+        const isGone = carrier.bytes.length < end;
+        const value = isGone ? this.#valueAgain(stream, sequence) : this.#valueIn(carrier, start, end);
         const own = stream === state.loopback;
         const message = this.message(member, incarnation, carrier.run, sequence, lamport, value, own);
         message.position = position;
@@ -163,6 +165,17 @@ export class Delivery {
     const isBytes = (flags & (DataFlag.encoding | DataFlag.compressed)) === Encoding.bytes;
     if (isBytes) return new Uint8Array(buffer, byteOffset + start, end - start);
     return this.value(flags, bytes, start, end);
+  }
+
+  /** The same, of a message whose packet is gone: from what is held of it until all have delivered it. */
+  #valueAgain(stream: ReceiveStream, sequence: number): unknown {
+    const { store } = stream === this.#state.loopback ? this.#state.own : stream;
+    const reader = new PacketReader();
+    const held = store.find(sequence);
+    invariant(held !== undefined && reader.open(held) === "", () => `message ${sequence} is not held`);
+    do invariant(reader.next(), () => `message ${sequence} is not held`); while (reader.a !== sequence);
+    const payload = held.slice(reader.payloadStart, reader.bodyEnd);
+    return this.value(reader.flags, payload, 0, payload.length);
   }
 
   #handPacket(stream: ReceiveStream, reader: PacketReader): void {

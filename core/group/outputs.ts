@@ -11,6 +11,8 @@ export interface OutputRun {
   /** Where the first one is. */
   readonly first: number;
   count: number;
+  /** Sequence of the last one, if that is a message. */
+  last: number;
 }
 
 /** Outputs, each with its stream; said once for all that follow each other, for there may be thousands. */
@@ -20,16 +22,18 @@ export class Outputs {
   #isPlain = true;
   #run: OutputRun | undefined = undefined;
 
-  /** Whether there are some, and all are messages that the application may see. */
+  /** Whether there are some, and all are messages that the application may see, and do with the array as it likes. */
   isPlain(): this is { readonly items: readonly Message[] } {
-    return this.#isPlain && this.items.length > 0;
+    return this.#isPlain && this.runs.length > 0;
   }
 
   /** Puts one behind the others. */
   push(output: GroupOutput, stream: ReceiveStream | undefined): void {
     if (this.#isPlain && (output.type !== "message" || isHidden(output))) this.#isPlain = false;
-    if (this.#run?.stream === stream && this.#run !== undefined) this.#run.count++;
-    else this.runs.push(this.#run = { stream, first: this.items.length, count: 1 });
+    let run = this.#run;
+    if (run !== undefined && run.stream === stream) run.count++;
+    else this.runs.push(run = this.#run = { stream, first: this.items.length, count: 1, last: 0 });
+    if (output.type === "message") run.last = output.sequence;
     this.items.push(output);
   }
 

@@ -313,9 +313,7 @@ export class Inbox {
   /** The application is done with a batch. What it took of a stream in one go is told in one go. */
   #taken(batch: Outputs): void {
     if (batch.isPlain()) {
-      for (const { stream, first, count } of batch.runs) {
-        this.#owner.consumed(stream, batch.items[first + count - 1].sequence, count);
-      }
+      for (const { stream, last, count } of batch.runs) this.#owner.consumed(stream, last, count);
     } else batch.forEach((message, stream) => this.#take(message as Message, stream, 1));
     this.#owner.settled();
   }

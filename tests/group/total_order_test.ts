@@ -1,8 +1,9 @@
 /** Total order in the machine: what joiners, leavers and the loss of packets do to it. */
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { Kind } from "../../core/wire/message.ts";
 import { ALL, connected } from "./connected.ts";
-import { type Choices, describe, type Table } from "./table.ts";
+import { type Choices, describe, packet, type Table } from "./table.ts";
 
 const test = suite("group/total_order");
 
@@ -96,6 +97,48 @@ test("safe: of three, the leader hears soon what is placed, whichever follower i
     assert.is(table.seat("a").values.length, 20, `${deaf} is not heard`);
     assert.ok(told < 35, `only one of them tells it at once: ${told} packets`);
   }
+});
+
+/** Gives the memory of a value away, as `postMessage(value, [value.buffer])` does. */
+function giveAway(value: unknown): void {
+  structuredClone(value, { transfer: [(value as Uint8Array<ArrayBuffer>).buffer] });
+}
+
+test("an application that gives the memory of a message away gets the others of its packet all the same", () => {
+  for (const flags of ["bytes", "plain"]) {
+    const table = connected(ALL, { order: "total", engine: "lamport", level: "agreed" });
+    const [a, b, c] = ALL.map((name) => table.seat(name));
+    const values = [1, 2, 3].map((count) => flags === "bytes" ? Uint8Array.of(count) : { count });
+    for (const value of [Uint8Array.of(0), ...values]) b.send(value);
+    table.turn("b");
+    const first = b.machine.state.clock.time - 3;
+    for (const sent of table.wire.splice(0)) if (sent.to === "c") table.carry(sent);
+    table.wire.length = 0;
+    const { last } = a.machine.state.own;
+    const tick = (time: number): void =>
+      table.receive("c", packet(table.identity("a"), { kind: Kind.tick, a: last, b: time }));
+    tick(first);
+    assert.equal(c.values, [Uint8Array.of(0)], "the others wait for their place");
+    giveAway(c.values[0]);
+    tick(first + 10);
+    assert.equal(c.values.slice(1), values, flags);
+  }
+});
+
+test("an application that gives the memory of a message away gets a large one whole that began in its packet", () => {
+  const table = connected(ALL, {});
+  const b = table.seat("b");
+  const large = Uint8Array.from({ length: 150_000 }, (_, index) => index * 7);
+  b.send(Uint8Array.of(0));
+  b.send(large);
+  table.turn("b");
+  const { values } = table.seat("c");
+  for (const sent of table.wire.splice(0)) {
+    if (sent.to !== "c") continue;
+    table.carry(sent);
+    if (values.length === 1 && (values[0] as Uint8Array).length > 0) giveAway(values[0]);
+  }
+  assert.equal(values[1], large);
 });
 
 test("heartbeats that a leader sends more often than others make nobody implausible", () => {

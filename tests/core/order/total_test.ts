@@ -1,11 +1,13 @@
 /** The total order: what is placed, what is released, and what becomes of the rest at the end of a view. */
 import fc from "fast-check";
+import { memoryUsage } from "node:process";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { OrderedStream } from "../../../core/order/hold_back.ts";
 import { LamportEngine } from "../../../core/order/lamport.ts";
 import { Sequencer } from "../../../core/order/sequencer.ts";
 import { TotalOrder } from "../../../core/order/total.ts";
+import { WaitingMessages } from "../../../core/order/waiting.ts";
 
 const test = suite("order/total");
 
@@ -183,6 +185,20 @@ test("members that got the same cut in whatever order end a view alike", () => {
     assert.is(ends[0], ends[1]);
     assert.is(ends[1], ends[2]);
   }));
+});
+
+test("what was released is not kept, though some always waits", () => {
+  const waiting = new WaitingMessages<OrderedStream, Uint8Array>();
+  const [stream] = member(1, 0, "sequencer", false).streams;
+  const MIB = 2 ** 20;
+  const before = memoryUsage().rss;
+  for (let sequence = 1; sequence <= 900; sequence++) {
+    waiting.push(sequence, sequence, new Uint8Array(MIB).fill(1), 0, 1);
+    waiting.place(1);
+    if (sequence > 3) waiting.release(stream, sequence - 3, () => {});
+  }
+  const grown = (memoryUsage().rss - before) / MIB;
+  assert.ok(grown < 500, `${grown.toFixed(0)} MiB of 900`);
 });
 
 test.run();

@@ -25,7 +25,13 @@ function made(choices: {
   readonly stateful?: boolean;
   readonly eventsMax?: number;
   readonly unattended?: boolean;
-} = {}): { inbox: Inbox; story: string[]; release: () => void; give: (...outputs: GroupOutput[]) => void } {
+} = {}): {
+  inbox: Inbox;
+  owner: InboxOwner;
+  story: string[];
+  release: () => void;
+  give: (...outputs: GroupOutput[]) => void;
+} {
   const story: string[] = [];
   let gate: (() => void) | undefined;
   const owner: InboxOwner = {
@@ -54,6 +60,7 @@ function made(choices: {
   );
   return {
     inbox,
+    owner,
     story,
     release: () => gate?.(),
     give: (...items) => {
@@ -141,6 +148,20 @@ test("events that matter are never dropped, others beyond eventsMax are, and cou
   const types: (string | undefined)[] = [];
   for (let count = 0; count < 17; count++) types.push((await inbox.next()).value?.type);
   assert.equal(types, [...new Array(16).fill("warning"), "unblocked"]);
+});
+
+test("what an application does to its batch does not change what it has taken", () => {
+  const taken: string[] = [];
+  const owner = {
+    ...made().owner,
+    consumed: (_stream: unknown, sequence: number, count: number) => void taken.push(`${count}: ${sequence}`),
+  };
+  const empty: OnMessages = (batch) => void (batch as Message[]).splice(0);
+  const inbox = new Inbox(owner, empty, undefined, 16);
+  const outputs = new Outputs();
+  for (const sequence of [1, 2, 3]) outputs.push(message(sequence), undefined);
+  inbox.outputs(outputs);
+  assert.equal(taken, ["3: 3"]);
 });
 
 test("a value that cannot be decoded is passed over, and counts as taken", async () => {
