@@ -3,7 +3,6 @@
  * again when the last one has come. Streams are FIFO without gaps, so the fragments of a message come one after the other.
  */
 import { concat } from "../base/bytes.ts";
-import { PACKET_HEADER_BYTES } from "../wire/limits.ts";
 import type { PacketReader } from "../wire/packet_reader.ts";
 
 /** A message of which more is to come. */
@@ -14,11 +13,9 @@ export class Assembly {
   #bytes = 0;
 
   /** Takes the payload of a fragment. What is larger than any message may be is not kept. */
-  add({ bytes, start, payloadStart, bodyEnd }: PacketReader, bytesMax: number): void {
+  add({ bytes, payloadStart, bodyEnd }: PacketReader, bytesMax: number): void {
     this.#bytes += bodyEnd - payloadStart;
     if (this.#bytes > bytesMax) this.#parts.length = 0;
-    // Behind another message, whose receiver may do with the memory as it likes.
-    else if (start > PACKET_HEADER_BYTES) this.#parts.push(bytes.slice(payloadStart, bodyEnd));
     else this.#parts.push(bytes.subarray(payloadStart, bodyEnd));
   }
 

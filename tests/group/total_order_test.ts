@@ -125,22 +125,6 @@ test("an application that gives the memory of a message away gets the others of 
   }
 });
 
-test("an application that gives the memory of a message away gets a large one whole that began in its packet", () => {
-  const table = connected(ALL, {});
-  const b = table.seat("b");
-  const large = Uint8Array.from({ length: 150_000 }, (_, index) => index * 7);
-  b.send(Uint8Array.of(0));
-  b.send(large);
-  table.turn("b");
-  const { values } = table.seat("c");
-  for (const sent of table.wire.splice(0)) {
-    if (sent.to !== "c") continue;
-    table.carry(sent);
-    if (values.length === 1 && (values[0] as Uint8Array).length > 0) giveAway(values[0]);
-  }
-  assert.equal(values[1], large);
-});
-
 test("heartbeats that a leader sends more often than others make nobody implausible", () => {
   const table = connected(ALL, { order: "total", engine: "sequencer" });
   for (let count = 0; count < 50; count++) {
