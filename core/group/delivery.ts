@@ -15,7 +15,7 @@ import { DataFlag, Encoding, Kind, readU64 } from "../wire/message.ts";
 import { PacketReader } from "../wire/packet_reader.ts";
 import { decodeValue, UNDECODABLE } from "../wire/value.ts";
 import { Message } from "./events.ts";
-import { type Carrier, makeOrder, readOrder } from "./order_stage.ts";
+import { type Carrier, makeOrder, type Memory, readOrder } from "./order_stage.ts";
 import type { GroupState } from "./state.ts";
 
 const NONE: readonly number[] = [];
@@ -35,13 +35,12 @@ export class Delivery {
 
   constructor(state: GroupState) {
     this.#state = state;
+    state.fetching = () => this.#part();
     const { order, total, sequencer } = makeOrder(
       state.config,
       (stream, carrier, start, end, sequence, lamport, position) => {
         const { member, incarnation } = state.view.peers[stream.rank];
-        // The application may have given the memory of what came before away, to a worker for example.
-        const isGone = carrier.bytes.length < end;
-        const value = isGone ? this.#valueAgain(stream, sequence) : this.#valueIn(carrier, start, end);
+        const value = this.#valueIn(carrier, start, end);
         const own = stream === state.loopback;
         const message = this.message(member, incarnation, carrier.run, sequence, lamport, value, own);
         message.position = position;
@@ -161,25 +160,26 @@ export class Delivery {
   }
 
   /** The value of a message that is released. */
-  #valueIn({ bytes, buffer, byteOffset, flags }: Carrier, start: number, end: number): unknown {
+  #valueIn({ memory, flags }: Carrier, start: number, end: number): unknown {
     const isBytes = (flags & (DataFlag.encoding | DataFlag.compressed)) === Encoding.bytes;
-    if (isBytes) return new Uint8Array(buffer, byteOffset + start, end - start);
-    return this.value(flags, bytes, start, end);
+    if (!isBytes) return this.value(flags, memory.bytes, start, end);
+    memory.isShown = true;
+    return new Uint8Array(memory.buffer, memory.byteOffset + start, end - start);
   }
 
-  /** The same, of a message whose packet is gone: from what is held of it until all have delivered it. */
-  #valueAgain(stream: ReceiveStream, sequence: number): unknown {
-    const { store } = stream === this.#state.loopback ? this.#state.own : stream;
-    const reader = new PacketReader();
-    const held = store.find(sequence);
-    invariant(held !== undefined && reader.open(held) === "", () => `message ${sequence} is not held`);
-    do invariant(reader.next(), () => `message ${sequence} is not held`); while (reader.a !== sequence);
-    const payload = held.slice(reader.payloadStart, reader.bodyEnd);
-    return this.value(reader.flags, payload, 0, payload.length);
+  /**
+   * What was put out is about to reach the application, which may write into the memory of its messages, or give it away, to a worker
+   * for example: what is held back of the same packets moves to memory of its own.
+   */
+  #part(): void {
+    this.order.showFirst(({ memory }) => {
+      if (memory.isShown) Object.assign(memory, inMemory(copyBytes(memory.bytes)));
+    });
   }
 
   #handPacket(stream: ReceiveStream, reader: PacketReader): void {
-    let packet = carrier(reader.bytes, -1, 0);
+    const memory = inMemory(reader.bytes);
+    let packet: Carrier = { memory, flags: -1, run: 0 };
     while (reader.next()) {
       if (reader.kind !== Kind.data || !this.isNext(stream, reader.a)) continue;
       if (reader.a > stream.through) return;
@@ -204,20 +204,20 @@ export class Delivery {
         if (reader.more) continue;
         stream.partial = undefined;
         dependencies = partial.dependencies;
-        const whole = carrier(partial.whole(), reader.flags, reader.run);
-        this.order.offer(stream, sequence, dependencies, lamport, whole, 0, whole.bytes.length);
+        const whole = { memory: inMemory(partial.whole()), flags: reader.flags, run: reader.run };
+        this.order.offer(stream, sequence, dependencies, lamport, whole, 0, whole.memory.bytes.length);
         continue;
       }
       const { flags, run } = reader;
       // Nearly always the same for all in a packet.
-      if (flags !== packet.flags || run !== packet.run) packet = carrier(reader.bytes, flags, run);
+      if (flags !== packet.flags || run !== packet.run) packet = { memory, flags, run };
       this.order.offer(stream, sequence, dependencies, lamport, packet, reader.payloadStart, reader.bodyEnd);
     }
   }
 }
 
-function carrier(bytes: Uint8Array, flags: number, run: number): Carrier {
-  return { bytes, buffer: bytes.buffer, byteOffset: bytes.byteOffset, flags, run };
+function inMemory(bytes: Uint8Array): Memory {
+  return { bytes, buffer: bytes.buffer, byteOffset: bytes.byteOffset, isShown: false };
 }
 
 function readDependencies(reader: PacketReader): number[] {

@@ -11,14 +11,20 @@ import type { PacketReader } from "../wire/packet_reader.ts";
 import type { PacketWriter } from "../wire/packet_writer.ts";
 import type { GroupConfig } from "./config.ts";
 
+/** A packet; or the payload of one message, put together from fragments. */
+export interface Memory {
+  bytes: Uint8Array;
+  /** What it lies in, which takes some time to ask for. */
+  buffer: ArrayBufferLike;
+  /** Where in there it begins. */
+  byteOffset: number;
+  /** Whether the application has, or is about to get, a view into it. */
+  isShown: boolean;
+}
+
 /** What messages came in that are held back, and what they have in common. */
 export interface Carrier {
-  /** A packet; or the payload of one message, put together from fragments. */
-  readonly bytes: Uint8Array;
-  /** The memory in which it lies, which takes some time to ask for. */
-  readonly buffer: ArrayBufferLike;
-  /** Where in there it begins. */
-  readonly byteOffset: number;
+  readonly memory: Memory;
   /** Their flags. */
   readonly flags: number;
   /** In which run of its life the sender sent them. */

@@ -99,6 +99,9 @@ export class GroupState {
   /** Closes the open packet for everybody, and whatever else that needs: set by who fills it. */
   closeMulticast: () => void = () => {};
 
+  /** What else is to be done when outputs are fetched: set by who makes them. */
+  fetching: () => void = () => {};
+
   readonly #pool: BufferPool;
   readonly #warnings = new Map<string, number>();
   #toldCount = 0;
@@ -256,9 +259,10 @@ export class GroupState {
     this.outputs.push(event, undefined);
   }
 
-  /** The outputs were fetched. */
+  /** The outputs were fetched: the application may get them from now on. */
   fetched(): void {
     this.#toldCount = 0;
+    this.fetching();
   }
 
   /** Tells the application of something strange: the first time, the 10th, the 100th and so on. */

@@ -67,6 +67,11 @@ export class CausalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   }
 
   /** @inheritdoc */
+  showFirst(show: (packet: P) => void): void {
+    for (const [{ packet }] of this.#queues.values()) show(packet);
+  }
+
+  /** @inheritdoc */
   dependencies(streams: Iterable<S>, own: S): readonly number[] {
     const dependencies: number[] = [];
     for (const stream of streams) {

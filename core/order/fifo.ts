@@ -36,6 +36,9 @@ export class FifoOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   }
 
   /** @inheritdoc */
+  showFirst(): void {}
+
+  /** @inheritdoc */
   dependencies(): readonly number[] {
     return NONE;
   }

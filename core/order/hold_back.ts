@@ -77,6 +77,9 @@ export interface HoldBack<S extends OrderedStream, P> {
   /** Some messages were offered: releases what can be, unless `offer` has done so. */
   review(): void;
 
+  /** Shows what the first message of each stream came in, of those that are held back. */
+  showFirst(show: (packet: P) => void): void;
+
   /** What the next message of the stream `own` depends on: triples of rank, incarnation and sequence, flat. */
   dependencies(streams: Iterable<S>, own: S): readonly number[];
 

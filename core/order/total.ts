@@ -90,6 +90,11 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   }
 
   /** @inheritdoc */
+  showFirst(show: (packet: P) => void): void {
+    for (const { packet } of this.queues) if (packet !== undefined) show(packet);
+  }
+
+  /** @inheritdoc */
   dependencies(): readonly number[] {
     return NONE;
   }

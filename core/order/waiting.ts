@@ -48,6 +48,11 @@ export class WaitingMessages<S extends OrderedStream, P> {
     return this.#middle === this.#tail ? Infinity : this.#lamports[this.#middle & (this.#capacity - 1)];
   }
 
+  /** What the first message came in; `undefined` when there is none. */
+  get packet(): P | undefined {
+    return this.#runs.first?.packet;
+  }
+
   /** A message comes, behind the others. See {@link Release}. */
   push(sequence: number, lamport: number, packet: P, start: number, end: number): void {
     if (this.#tail - this.#head === this.#capacity) this.#grow();

@@ -191,7 +191,7 @@ export class Client implements AsyncDisposable {
    * @param options How long to wait for what was just sent. Default 2,000 ms.
    */
   close(options: { readonly deadline?: number } = {}): Promise<void> {
-    const wait = deadlineMs("close", options.deadline, DEFAULT_CLOSE_DEADLINE_MS);
+    const wait = deadlineMs("close", options, DEFAULT_CLOSE_DEADLINE_MS);
     this.#closing ??= this.#close(wait);
     return this.#closing;
   }
@@ -225,10 +225,11 @@ export class Client implements AsyncDisposable {
     kind: RequestKind,
     name: string,
     payload: EncodedValue,
-    { deadline, signal }: WaitOptions,
+    options: WaitOptions,
   ): Promise<EncodedValue> {
     return new Promise((resolve, reject) => {
-      const wait = deadlineMs(what, deadline, DEFAULT_DEADLINE_MS);
+      const wait = deadlineMs(what, options, DEFAULT_DEADLINE_MS);
+      const { signal } = options;
       if (this.#closed !== undefined) throw this.#closed;
       if (signal?.aborted === true) throw aborted(what, signal);
       this.#checkSize(what, payload);

@@ -159,7 +159,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
    *   sends wait already: the message was certainly not sent; `Aborted`: likewise; `Closed`.
    */
   async send(value: unknown, options: WaitOptions = {}): Promise<Receipt> {
-    const wait = deadlineMs("send", options.deadline, DEFAULT_DEADLINE_MS);
+    const wait = deadlineMs("send", options, DEFAULT_DEADLINE_MS);
     return await this.#sender.send(value, this.#environment.now() + wait, options.signal);
   }
 
@@ -179,7 +179,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
    * @throws {TuttiError} `DeadlineExceeded`, `Aborted`, `Closed`, `InvalidArgument`
    */
   writable(options: WaitOptions = {}): Promise<void> {
-    const wait = deadlineMs("wait for room", options.deadline, DEFAULT_DEADLINE_MS);
+    const wait = deadlineMs("wait for room", options, DEFAULT_DEADLINE_MS);
     this.#checkOpen("wait for room");
     return this.#sender.writable(this.#environment.now() + wait, options.signal);
   }
@@ -238,7 +238,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
    * @returns What was not confirmed, and by whom.
    */
   close(options: { readonly deadline?: number } = {}): Promise<CloseReport> {
-    const wait = deadlineMs("close", options.deadline, DEFAULT_CLOSE_DEADLINE_MS);
+    const wait = deadlineMs("close", options, DEFAULT_CLOSE_DEADLINE_MS);
     this.#closing ??= this.#close(wait);
     return this.#closing;
   }

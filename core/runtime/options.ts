@@ -232,7 +232,17 @@ export const DEFAULT_CLOSE_DEADLINE_MS = 2_000;
  *
  * @throws {TuttiError} `InvalidArgument`
  */
-export function deadlineMs(what: string, given: number | undefined, fallback: number): number {
+export function deadlineMs(what: string, options: WaitOptions, fallback: number): number {
+  const { deadline: given, signal } = options ?? {};
+  if (options === null || typeof options !== "object") {
+    throw new TuttiError(
+      "InvalidArgument",
+      `Cannot ${what}: the options are ${String(options)}, not an object`,
+    );
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) {
+    throw new TuttiError("InvalidArgument", `Cannot ${what}: the signal is no AbortSignal`);
+  }
   if (given === undefined) return fallback;
   if (typeof given === "number" && given >= 0) return given;
   throw new TuttiError(

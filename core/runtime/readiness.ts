@@ -28,7 +28,7 @@ export class Readiness {
 
   /** Resolves when those that are wanted are there. */
   wait(options: ReadyOptions): Promise<void> {
-    const wait = deadlineMs("wait for members", options.deadline, DEFAULT_DEADLINE_MS);
+    const wait = deadlineMs("wait for members", options, DEFAULT_DEADLINE_MS);
     const { members } = options;
     if (members !== undefined && typeof members !== "number" && !isNameList(members)) {
       throw new TuttiError(

@@ -109,7 +109,8 @@ export class Receipt {
    * in the order the message stands.
    *
    * Rejected with a {@link TuttiError} `DeadlineExceeded`, `Aborted`, `Closed` or `Excluded` when that is not known in time; the
-   * message's fate is unknown then, unless the text says otherwise; and with `InvalidArgument` in another order.
+   * message's fate is unknown then, unless the text says otherwise; and with `InvalidArgument` in another order, or when asked once
+   * `limits.windowMessages` later messages were delivered.
    */
   get placed(): Promise<Place> {
     const { source, incarnation, deadlineAt, signal } = this.#terms;

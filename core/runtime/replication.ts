@@ -358,7 +358,7 @@ export class Replication implements Caller {
   #patience(what: string, options: WaitOptions) {
     const { checkOpen, driver, environment } = this.#context;
     checkOpen(what);
-    const wait = deadlineMs(what, options.deadline, DEFAULT_DEADLINE_MS);
+    const wait = deadlineMs(what, options, DEFAULT_DEADLINE_MS);
     driver.wake();
     return {
       what,

@@ -6,11 +6,11 @@ import type { Counters } from "../group/stats.ts";
 export interface GroupStats extends Readonly<Counters> {
   /** Lamport time. */
   readonly lamport: number;
-  /** Own messages not confirmed by all yet. */
+  /** Own messages not confirmed by all yet; of large ones each fragment, and as the leader each ORDER, counts. */
   readonly messagesPending: number;
   /** Bytes kept to send them again. */
   readonly bytesPending: number;
-  /** Own messages confirmed by all. */
+  /** Own messages confirmed by all, counted likewise. */
   readonly messagesStable: number;
   /** Messages delivered and not taken by the application yet. */
   readonly messagesWaiting: number;

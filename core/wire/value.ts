@@ -36,7 +36,12 @@ export interface EncodedValue {
  *   regular expressions, nesting over 64 levels
  */
 export function encodeValue(value: unknown): EncodedValue {
-  if (value instanceof Uint8Array) return { encoding: Encoding.bytes, bytes: value };
+  if (value instanceof Uint8Array) {
+    if (value.length === 0 && (value.buffer as ArrayBuffer).detached) {
+      throw new TuttiError("Unencodable", "Cannot encode the value: its memory was given away; send a copy");
+    }
+    return { encoding: Encoding.bytes, bytes: value };
+  }
   if (value instanceof Command) return { encoding: Encoding.command, bytes: encodeCommand(value) };
   const stranger = findStranger(value, 0);
   if (stranger !== "") {

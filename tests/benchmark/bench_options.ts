@@ -50,7 +50,7 @@ const OPTIONS = {
   seconds: { type: "string" },
   rounds: { type: "string" },
   quick: { type: "boolean", default: false },
-  only: { type: "string", default: "" },
+  only: { type: "string" },
   list: { type: "boolean", default: false },
   help: { type: "boolean", short: "h" },
 } as const;
@@ -78,8 +78,8 @@ export function readBenchOptions(args: readonly string[]): BenchOptions | "help"
   return { json, runtime, seconds, rounds, rows: chosen(only) };
 }
 
-function chosen(only: string): readonly Row[] {
-  if (only === "") return ROWS;
+function chosen(only: string | undefined): readonly Row[] {
+  if (only === undefined) return ROWS;
   const named = new Set(
     only.split(",").flatMap((name) => {
       const rows = rowsNamed(name);

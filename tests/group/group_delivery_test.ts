@@ -310,4 +310,20 @@ for (const order of ["fifo", "causal"] as const) {
   });
 }
 
+test("options that are none are refused, and nothing is sent", async () => {
+  const [group] = await members(["P1"]);
+  const reader = new Reader(group);
+  for (const signal of [{}, 5, null]) {
+    await fails("InvalidArgument", () => group.send("x", { signal: signal as never }), /no AbortSignal/);
+  }
+  for (const options of [null, 5]) {
+    await fails("InvalidArgument", () => group.send("x", options as never), /not an object/);
+  }
+  const gone = new Uint8Array(4);
+  structuredClone(gone, { transfer: [gone.buffer] });
+  await fails("Unencodable", () => group.send(gone), /given away/);
+  await (await group.send(new Uint8Array(0))).stable;
+  assert.equal(reader.values, [new Uint8Array(0)]);
+});
+
 test.run();

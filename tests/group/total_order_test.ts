@@ -104,11 +104,17 @@ function giveAway(value: unknown): void {
   structuredClone(value, { transfer: [(value as Uint8Array<ArrayBuffer>).buffer] });
 }
 
-test("an application that gives the memory of a message away gets the others of its packet all the same", () => {
-  for (const flags of ["bytes", "plain"]) {
+/** Writes over all the memory that a value lies in. */
+function writeOver(value: unknown): void {
+  new Uint8Array((value as Uint8Array).buffer).fill(0xff);
+}
+
+test("an application that spoils the memory of a message gets the others of its packet all the same", () => {
+  const cases = [giveAway, writeOver].flatMap((spoil) => ["bytes", "plain"].map((kind) => ({ spoil, kind })));
+  for (const { spoil, kind } of cases) {
     const table = connected(ALL, { order: "total", engine: "lamport", level: "agreed" });
     const [a, b, c] = ALL.map((name) => table.seat(name));
-    const values = [1, 2, 3].map((count) => flags === "bytes" ? Uint8Array.of(count) : { count });
+    const values = [1, 2, 3].map((count) => kind === "bytes" ? Uint8Array.of(count) : { count });
     for (const value of [Uint8Array.of(0), ...values]) b.send(value);
     table.turn("b");
     const first = b.machine.state.clock.time - 3;
@@ -119,9 +125,9 @@ test("an application that gives the memory of a message away gets the others of 
       table.receive("c", packet(table.identity("a"), { kind: Kind.tick, a: last, b: time }));
     tick(first);
     assert.equal(c.values, [Uint8Array.of(0)], "the others wait for their place");
-    giveAway(c.values[0]);
+    spoil(c.values[0]);
     tick(first + 10);
-    assert.equal(c.values.slice(1), values, flags);
+    assert.equal(c.values.slice(1), values, `${spoil.name}, ${kind}`);
   }
 });
 

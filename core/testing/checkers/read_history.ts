@@ -228,8 +228,9 @@ class GroupReader {
       node.stay.next = v;
       node.stay.nextIndex = index;
     }
-    // Who was killed may have been in the view, and not have told so.
-    const resumed = since === "crash" || v <= (membership.lastView ?? -Infinity);
+    // Who was killed may have been in the view, and not have told so; and have joined before, and not have told that.
+    const resumed = since === "crash" || (since === "join" && node.remembers) ||
+      v <= (membership.lastView ?? -Infinity);
     node.stay = { membership, view: v, resumed, deliveries: [], next: undefined, nextIndex: -1 };
     this.history.stays.push(node.stay);
     membership.untouched = false;
