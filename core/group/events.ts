@@ -16,7 +16,8 @@ export function messageId(sender: string, incarnation: number, run: number, sequ
  * A message, delivered.
  *
  * A `Uint8Array` value is a view into the packet that brought it: copy what is kept for long, or the whole packet (up
- * to `bundleBytes`) stays in memory with it. It is the application's own: changing it harms nobody.
+ * to `bundleBytes`) stays in memory with it. It is the application's own: changing it harms nobody. The rest of its `buffer` holds other
+ * messages of the packet, which the application has or is about to get: whoever writes there, or transfers it, spoils their values.
  */
 export class Message {
   /** Tells messages from other events. */

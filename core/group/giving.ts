@@ -60,6 +60,9 @@ interface Transfer {
   tailBytes: number;
 }
 
+/** Numbers of transfers that one run of a life has: a joiner may go on asking for one of the run before. */
+const TRANSFERS_OF_RUN = 2 ** 20;
+
 /** Serves joiners. */
 export class Giving {
   readonly #state: GroupState;
@@ -174,7 +177,7 @@ export class Giving {
     // While the next view is agreed on, nothing is delivered, and a snapshot would tell nothing new.
     if (this.#transfers.size >= TRANSFERS_MAX || this.#state.wedged || this.#state.leaving) return undefined;
     const transfer: Transfer = {
-      number: ++this.#count,
+      number: this.#state.run * TRANSFERS_OF_RUN + ++this.#count,
       address,
       incarnation,
       pulled: false,
