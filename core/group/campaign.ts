@@ -8,16 +8,19 @@ import type { PacketReader } from "../wire/packet_reader.ts";
 import { idsOf } from "./draft.ts";
 import type { Peer, Roster } from "./roster.ts";
 import type { GroupState } from "./state.ts";
+import type { Watch } from "./watch.ts";
 
 /** Runs elections. */
 export class Campaign {
   readonly #state: GroupState;
+  readonly #watch: Watch;
   #election: Election | undefined = undefined;
   /** Whether the application knows how the last one ended. */
   #told = true;
 
-  constructor(state: GroupState) {
+  constructor(state: GroupState, watch: Watch) {
     this.#state = state;
+    this.#watch = watch;
   }
 
   /** Rank of the winner; -1 while there is none. */
@@ -38,12 +41,7 @@ export class Campaign {
       self: roster.rank,
       size: roster.size,
       ids: idsOf(roster.view.members),
-      isAvailable: (rank) => {
-        const peer = roster.peers[rank];
-        return peer === roster.self
-          ? !state.leaving
-          : !peer.suspected && !peer.over && !peer.leaving && !peer.blocked;
-      },
+      isAvailable: (rank) => this.#watch.isAvailable(roster.peers[rank]),
       send: (to, kind, round, candidate) => this.#send(to, kind, round, candidate),
     }, { electionMs: timing.electionMs });
     this.#told = true;

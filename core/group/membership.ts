@@ -86,7 +86,7 @@ export class Membership implements ChangePort {
     this.#host = host;
     this.#installation = new Installation(state, delivery, watch);
     this.#laggards = new Laggards(state);
-    this.#campaign = new Campaign(state);
+    this.#campaign = new Campaign(state, watch);
   }
 
   /** The view before the present one. */
@@ -465,9 +465,10 @@ export class Membership implements ChangePort {
     const { view } = this.#state;
     this.#host.ask();
     this.#retries++;
-    if (view.leader === view.self || this.#retries > RETRIES_MAX) return this.#propose(change, now);
-    if (this.#watch.leaderServes) return;
-    this.#campaign.start(now);
+    const { leaderServes } = this.#watch;
+    const isOwn = leaderServes && view.leader === view.self;
+    if (isOwn || this.#retries > RETRIES_MAX) return this.#propose(change, now);
+    if (!leaderServes) this.#campaign.start(now);
   }
 
   #electionEnded(now: number): void {

@@ -210,12 +210,22 @@ export class Watch {
     return this.#standsUntil;
   }
 
-  /** Whether the leader can do its work, as far as this member knows. */
+  /**
+   * Whether the next view is the leader's to propose, as far as this member knows. One that leaves stands back for those that
+   * stay: else it could decide without them, go, and leave behind who has not learnt of it.
+   */
   get leaderServes(): boolean {
     const { view, blocked } = this.#state;
     const { leader } = view;
-    if (leader === view.self) return !blocked;
-    return !leader.suspected && !leader.over && !leader.blocked;
+    const isThere = leader === view.self ? !blocked : !leader.suspected && !leader.over && !leader.blocked;
+    return isThere && (this.isAvailable(leader) || !view.peers.some((peer) => this.isAvailable(peer)));
+  }
+
+  /** Whether a member can propose the next view, and stays to see it installed. */
+  isAvailable(peer: Peer): boolean {
+    const { view, leaving } = this.#state;
+    if (peer === view.self) return !leaving;
+    return !peer.suspected && !peer.over && !peer.leaving && !peer.blocked;
   }
 
   /** Why a member should not be in the next view; `undefined` when it should. */
