@@ -24,8 +24,9 @@ import type { Watch } from "./watch.ts";
 
 /** First time after which a proposer repeats itself, in milliseconds; doubled each time. */
 const REPEAT_MS = 25;
-/** Longest time after which a proposer repeats itself, in milliseconds. */
+/** Longest time after which a proposer repeats itself, in milliseconds; and while those that do not answer are about to be let go. */
 const REPEAT_MS_MAX = 400;
+const ASK_MS_MAX = 50;
 /** Heartbeats of one run of a process in one view: the next run's have higher numbers. */
 const RETURN_BEATS = 2 ** 32;
 /** Fruitless attempts after which a wedged member proposes itself, whoever should. */
@@ -318,16 +319,16 @@ export class Membership implements ChangePort {
 
   /** @inheritdoc */
   send(rank: number, message: ChangeMessage): void {
-    const { unicast, view } = this.#state;
-    this.#count(1);
+    const { unicast, view, counters } = this.#state;
+    counters.changePackets++;
     this.#state.send(view.peers[rank].address, writeChange(unicast, message, view.number + 1));
   }
 
   /** @inheritdoc */
   multicast(message: ChangeMessage): void {
-    const { multicast, view } = this.#state;
+    const { multicast, view, counters } = this.#state;
     this.#host.settle();
-    this.#count(view.size - 1);
+    counters.changePackets += view.size - 1;
     this.#state.send("*", writeChange(multicast, message, view.number + 1));
     if (message.kind !== "install") {
       this.#repeatMs = REPEAT_MS;
@@ -336,7 +337,7 @@ export class Membership implements ChangePort {
       // Newcomers may not listen to multicasts yet.
       for (const member of this.change.state.proposal.members) {
         if (view.find(member.address, member.incarnation) !== undefined) continue;
-        this.#count(1);
+        counters.changePackets++;
         this.#state.send(member.address, writeChange(this.#state.unicast, message, view.number + 1));
       }
     }
@@ -356,10 +357,10 @@ export class Membership implements ChangePort {
 
   /** @inheritdoc */
   confirm(ballot: number, proposal: Proposal): void {
-    const { unicast } = this.#state;
-    this.#confirmAt = this.#now + this.#state.config.timing.collectMs;
+    const { unicast, config, counters } = this.#state;
+    this.#confirmAt = this.#now + config.timing.collectMs;
     for (const { address } of this.change?.unconfirmed ?? []) {
-      this.#count(1);
+      counters.changePackets++;
       this.#state.send(address, writeCut(unicast, ballot, proposal));
     }
   }
@@ -433,7 +434,8 @@ export class Membership implements ChangePort {
     const confirmAt = this.#confirmAt;
     change.repeat();
     this.#confirmAt = confirmAt;
-    this.#repeatMs = Math.min(2 * this.#repeatMs, REPEAT_MS_MAX);
+    const isUrgent = state.phase === "collecting" && now < this.#collectAt;
+    this.#repeatMs = Math.min(2 * this.#repeatMs, isUrgent ? ASK_MS_MAX : REPEAT_MS_MAX);
     this.#repeatAt = now + this.#repeatMs;
   }
 
@@ -492,9 +494,5 @@ export class Membership implements ChangePort {
   /** How long a view change may take; never the same for two members for long. */
   #patience(): number {
     return this.#state.config.timing.changeMs * this.#state.random.between(1, 1.5);
-  }
-
-  #count(packets: number): void {
-    this.#state.counters.changePackets += packets;
   }
 }

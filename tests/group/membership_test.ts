@@ -422,6 +422,33 @@ test("a member that missed the install learns of the view from the others", () =
   }
 });
 
+test("a member that is heard stays in the group though much of what it is asked, and answers, is lost", () => {
+  const table = connected(ALL);
+  const { carry } = table;
+  let lost = 0;
+  table.carry = (packet) => {
+    const isAsked = packet.to === "b" && describe(packet.bytes) === "PREPARE";
+    if (isAsked && lost < 8) lost++;
+    else carry.call(table, packet);
+  };
+  table.seat("c").machine.leave(table.now);
+  table.runUntil("the others go on", () => table.agree(["a", "b"]), 5000);
+  assert.is(lost, 8);
+  assert.equal(table.seat("b").told.filter((type) => type === "evicted"), []);
+});
+
+test("a leader that leaves leaves nobody behind, though nothing that it sends from then on arrives", () => {
+  const table = connected(["a", "b"], SOON);
+  const { carry } = table;
+  table.carry = (packet) => {
+    if (packet.from !== "a" || table.seat("a").machine.state.phase === "member") carry.call(table, packet);
+  };
+  table.seat("a").machine.leave(table.now);
+  table.runUntil("b goes on", () => table.agree(["b"]), 5000);
+  assert.is(reason(table.seat("b"), "a"), "left");
+  sends(table, "b", "alone");
+});
+
 // ---- elections ----
 
 for (const election of ["senior", "bully", "ring"] as const) {

@@ -129,6 +129,20 @@ export const DURABLE_MUTATIONS: readonly Mutation[] = [
     },
   },
   {
+    name: "leaver-decides",
+    about:
+      "a leader that leaves decides the view without itself, and goes before anybody that stays has learnt of it",
+    scenarios: ["durable"],
+    seed: 5001337,
+    plant: ({ watch, state }) =>
+      void Object.defineProperty(watch, "leaderServes", {
+        get: () => {
+          const { leader, self } = state.view;
+          return leader === self ? !state.blocked : !leader.suspected && !leader.over && !leader.blocked;
+        },
+      }),
+  },
+  {
     name: "sent-before-sync",
     about: "packets and deliveries leave before what they follow from is on disk",
     scenarios,
