@@ -47,6 +47,7 @@ export class Delivery {
         this.release(stream, message);
       },
       (_stream, rank, incarnation, sequence) => this.isReleased(rank, incarnation, sequence),
+      () => state.hasRoom,
     );
     this.order = order;
     this.total = total;
@@ -84,6 +85,11 @@ export class Delivery {
     stream.known = stream.received;
     this.#handPacket(stream, this.#reader);
     this.order.review();
+  }
+
+  /** Releases what found no room among the outputs before. */
+  proceed(): void {
+    if (this.#state.active) this.order.review();
   }
 
   /** Takes a message from the order stage: it is delivered next. */

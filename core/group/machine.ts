@@ -345,6 +345,7 @@ export class GroupMachine {
     const { state } = this;
     // No turn follows: what was sent in this one is delivered here, and goes into the journal, now.
     this.#settle();
+    this.delivery.order.review(true);
     this.journal?.note();
     // What only this disk will have is not safe before it is there.
     state.deliveredThrough = this.#isDurable ? state.own.stable : state.own.last;

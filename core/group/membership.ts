@@ -24,9 +24,10 @@ import type { Watch } from "./watch.ts";
 
 /** First time after which a proposer repeats itself, in milliseconds; doubled each time. */
 const REPEAT_MS = 25;
-/** Longest time after which a proposer repeats itself, in milliseconds; and while those that do not answer are about to be let go. */
+/** Longest time after which a proposer repeats itself, in milliseconds. */
 const REPEAT_MS_MAX = 400;
-const ASK_MS_MAX = 50;
+/** How often it asks, about, before it lets go members that do not answer, and puts newcomers off: packets are lost. */
+const ATTEMPTS = 12;
 /** Heartbeats of one run of a process in one view: the next run's have higher numbers. */
 const RETURN_BEATS = 2 ** 32;
 /** Fruitless attempts after which a wedged member proposes itself, whoever should. */
@@ -293,6 +294,7 @@ export class Membership implements ChangePort {
     if (this.#holds !== undefined) return this.#holds;
     const state = this.#state;
     this.#host.settle();
+    this.#delivery.order.review(true);
     state.wedged = true;
     for (const stream of state.view.streams) stream.through = stream.handed;
     // In total order nobody delivers before the place is known, so causes need no care: all that is held counts.
@@ -331,7 +333,7 @@ export class Membership implements ChangePort {
     counters.changePackets += view.size - 1;
     this.#state.send("*", writeChange(multicast, message, view.number + 1));
     if (message.kind !== "install") {
-      this.#repeatMs = REPEAT_MS;
+      this.#repeatMs = Math.min(REPEAT_MS, this.#state.config.timing.collectMs / ATTEMPTS);
       this.#repeatAt = this.#now + this.#repeatMs;
     } else if (this.change?.state.proposal !== undefined) {
       // Newcomers may not listen to multicasts yet.
@@ -434,8 +436,9 @@ export class Membership implements ChangePort {
     const confirmAt = this.#confirmAt;
     change.repeat();
     this.#confirmAt = confirmAt;
-    const isUrgent = state.phase === "collecting" && now < this.#collectAt;
-    this.#repeatMs = Math.min(2 * this.#repeatMs, isUrgent ? ASK_MS_MAX : REPEAT_MS_MAX);
+    const until = { collecting: this.#collectAt, confirming: confirmAt, accepting: 0, idle: 0 }[state.phase];
+    const { collectMs } = this.#state.config.timing;
+    this.#repeatMs = Math.min(2 * this.#repeatMs, now < until ? collectMs / ATTEMPTS : REPEAT_MS_MAX);
     this.#repeatAt = now + this.#repeatMs;
   }
 
@@ -475,13 +478,9 @@ export class Membership implements ChangePort {
 
   #electionEnded(now: number): void {
     if (!this.#campaign.ended()) return;
-    const { view } = this.#state;
-    if (
-      this.#campaign.winner === view.rank && !this.#watch.leaderServes && !this.#state.blocked &&
-      this.change?.state.phase === "idle"
-    ) {
-      this.#propose(this.change, now);
-    }
+    const { view, blocked } = this.#state;
+    const isOwn = this.#campaign.winner === view.rank && !this.#watch.leaderServes && !blocked;
+    if (isOwn && this.change?.state.phase === "idle") this.#propose(this.change, now);
   }
 
   #propose(change: ViewChange, now: number): void {

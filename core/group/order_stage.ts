@@ -47,13 +47,14 @@ export function makeOrder(
   { order, engine, level }: GroupConfig,
   release: Release<ReceiveStream, Carrier>,
   isReleased: IsReleased<ReceiveStream>,
+  hasRoom: () => boolean,
 ): OrderStage {
   if (order !== "total") {
     const stage = order === "fifo" ? new FifoOrder(release) : new CausalOrder(release, isReleased);
     return { order: stage, total: undefined, sequencer: undefined };
   }
   const sequencer = engine === "sequencer" ? new Sequencer() : undefined;
-  const total = new TotalOrder(sequencer ?? new LamportEngine(), level !== "agreed", release);
+  const total = new TotalOrder(sequencer ?? new LamportEngine(), level !== "agreed", release, hasRoom);
   return { order: total, total, sequencer };
 }
 

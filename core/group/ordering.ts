@@ -40,9 +40,10 @@ export class Ordering {
     this.#uniform = state.config.level !== "agreed";
   }
 
-  /** Messages that have not been delivered: others may be waited for. */
+  /** Messages that may not be delivered yet: others may be waited for. */
   get waiting(): boolean {
-    return this.#total.placed > this.#total.position || this.#total.queues.some((queue) => queue.size > 0);
+    const { placed, committed, queues } = this.#total;
+    return (this.#uniform && placed > committed) || queues.some((queue) => queue.size > 0);
   }
 
   /**

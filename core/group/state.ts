@@ -27,6 +27,9 @@ export const EVERYBODY_NOW = "**";
 /** Least payload of a fragment but the last, in bytes: one message is never more fragments than that allows. */
 const FRAGMENT_BYTES_MIN = 1024;
 
+/** Outputs that may wait before no more messages are made of what may be delivered. */
+const OUTPUTS_MAX = 1024;
+
 /** Most fragments of one message, for windows. */
 export function fragmentsMax({ messageBytesMax }: GroupConfig["limits"]): number {
   return Math.ceil(messageBytesMax / FRAGMENT_BYTES_MIN);
@@ -85,6 +88,8 @@ export class GroupState {
   reaches: { readonly address: Address; readonly wanted: boolean }[] = [];
   /** What the application gets. */
   outputs: Outputs = new Outputs();
+  /** In total order, about how many outputs wait at most before more messages are made of what may be delivered. */
+  outputsMax: number = OUTPUTS_MAX;
   /** What clients want; whoever serves them takes it. */
   requests: Request[] = [];
   /** What must be on disk before anything is sent; `undefined` when nothing has changed. */
@@ -159,6 +164,11 @@ export class GroupState {
   /** Whether the application has not taken over the state with which this member joined: until then it sends nothing. */
   get restoring(): boolean {
     return this.restores > 0;
+  }
+
+  /** Whether there is room for more messages among the outputs. What a durable group delivers follows from one write to the disk. */
+  get hasRoom(): boolean {
+    return this.outputs.items.length < this.outputsMax || this.config.level === "durable";
   }
 
   /** Whether messages may be sent and acknowledged now. */

@@ -58,6 +58,8 @@ export class Taking {
   #transfer = 0;
   #pullAt = Infinity;
   #pullMs = PULL_MS;
+  /** How long an answer may take, as the last one says: `#pullMs` begins with that, and doubles while none comes. */
+  #answerMs = PULL_MS;
   /** When the last question was asked, and since when this giver is. */
   #pulledAt = 0;
   #giverAt = 0;
@@ -174,7 +176,10 @@ export class Taking {
     else if (now - this.#giverAt > PATIENCE_MS) return this.#another(now); // its application does not give its state
     // While an answer comes in nothing is asked; the next question takes as long as the last answer did, and some.
     const isLast = (flags & ChunkFlag.last) !== 0;
-    if (isLast) this.#pullMs = Math.min(PULL_MS_MAX, Math.max(PULL_MS, 4 * (now - this.#pulledAt)));
+    if (isLast) {
+      this.#answerMs = Math.min(PULL_MS_MAX, Math.max(PULL_MS, 4 * (now - this.#pulledAt)));
+      this.#pullMs = this.#answerMs;
+    }
     this.#pullAt = now + (isLast ? IDLE_MS : this.#pullMs);
     if ((flags & ChunkFlag.ready) === 0) return;
     const digest = bytes.subarray(bodyStart + 16, bodyStart + CHUNK_FIXED_BYTES).join(",");
@@ -207,7 +212,8 @@ export class Taking {
     this.#cut = { ballot: reader.a, proposal, proposer };
     if (this.#state.roster?.number === view.number) this.#membership.fetch(proposal);
     this.#advance(now);
-    if (this.#confirmedBallot === reader.a && this.#state.roster?.number === view.number) this.#confirm();
+    if (this.#state.roster?.number !== view.number) this.#hasten();
+    else if (this.#confirmedBallot === reader.a) this.#confirm();
   }
 
   /** An INSTALL arrived, from a member of the view before, or from one that has joined with the view. */
@@ -289,6 +295,7 @@ export class Taking {
   /** Nothing of the tail was received; of the snapshot the same bytes may serve again. */
   #begin(): void {
     this.#transfer = 0;
+    this.#answerMs = PULL_MS;
     this.#pullMs = PULL_MS;
     this.#pulls = 0;
     this.#offset = 0;
@@ -312,6 +319,12 @@ export class Taking {
       this.#filled = 0;
       this.#digest = digest;
     }
+  }
+
+  /** The group waits for the end of the tail, and not for long: what is lost is asked for again as soon as it must be. */
+  #hasten(): void {
+    this.#pullMs = this.#answerMs;
+    this.#pullAt = Math.min(this.#pullAt, this.#pulledAt + this.#pullMs);
   }
 
   #pull(now: number): void {

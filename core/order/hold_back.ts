@@ -74,8 +74,12 @@ export interface HoldBack<S extends OrderedStream, P> {
     end: number,
   ): void;
 
-  /** Some messages were offered: releases what can be, unless `offer` has done so. */
-  review(): void;
+  /**
+   * Some messages were offered: releases what can be, unless `offer` has done so.
+   *
+   * @param all Whether there must be room for whatever it is.
+   */
+  review(all?: boolean): void;
 
   /** Shows what the first message of each stream came in, of those that are held back. */
   showFirst(show: (packet: P) => void): void;

@@ -37,6 +37,7 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   onPass: ((stream: S) => void) | undefined = undefined;
   readonly #release: Release<S, P>;
   readonly #uniform: boolean;
+  readonly #hasRoom: () => boolean;
   /** The messages that have a place and were not released. */
   readonly #placed = new Runs();
   #streams: readonly S[] = [];
@@ -48,11 +49,13 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   /**
    * @param uniform Whether a majority must have placed a message before it is released.
    * @param release Takes each message.
+   * @param hasRoom Whether some more are wanted now: asked before each packet of which messages are released.
    */
-  constructor(engine: Engine, uniform: boolean, release: Release<S, P>) {
+  constructor(engine: Engine, uniform: boolean, release: Release<S, P>, hasRoom: () => boolean = () => true) {
     this.engine = engine;
     this.#uniform = uniform;
     this.#release = release;
+    this.#hasRoom = hasRoom;
   }
 
   /** @inheritdoc */
@@ -107,10 +110,10 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   }
 
   /** @inheritdoc */
-  review(): void {
+  review(all: boolean = false): void {
     this.#placeNext();
     if (this.#uniform && this.placed > this.committed) this.#commit();
-    this.#releaseThrough(this.#uniform ? Math.min(this.placed, this.committed) : this.placed);
+    this.#releaseThrough(this.#uniform ? Math.min(this.placed, this.committed) : this.placed, all);
   }
 
   /** Whose message comes next; -1 while that is not known. */
@@ -130,7 +133,7 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   finish(): void {
     this.#placeNext();
     for (let rank = this.earliest(); rank >= 0; rank = this.earliest()) this.#place(rank, 1);
-    this.#releaseThrough(this.placed);
+    this.#releaseThrough(this.placed, true);
   }
 
   /** @inheritdoc */
@@ -174,13 +177,13 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
     if (committed > this.committed) this.committed = committed;
   }
 
-  #releaseThrough(position: number): void {
+  #releaseThrough(position: number, all: boolean): void {
     if (this.position >= position) return;
-    while (this.position < position) {
+    while (this.position < position && (all || this.#hasRoom())) {
       const { rank } = this.#placed;
-      const count = Math.min(this.#placed.count, position - this.position);
-      this.#placed.take(count);
       const queue = this.queues[rank];
+      const count = Math.min(this.#placed.count, queue.together, position - this.position);
+      this.#placed.take(count);
       const stream = this.#streams[rank];
       const last = this.position + count;
       while (this.position < last) queue.release(stream, ++this.position, this.#release);

@@ -53,6 +53,11 @@ export class WaitingMessages<S extends OrderedStream, P> {
     return this.#runs.first?.packet;
   }
 
+  /** How many messages, from the first one on, came in the same packet; some may have no place yet. 0 when there is none. */
+  get together(): number {
+    return this.#runs.first?.count ?? 0;
+  }
+
   /** A message comes, behind the others. See {@link Release}. */
   push(sequence: number, lamport: number, packet: P, start: number, end: number): void {
     if (this.#tail - this.#head === this.#capacity) this.#grow();

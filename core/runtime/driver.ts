@@ -151,14 +151,24 @@ export class Driver implements TransportHandler {
   /**
    * Lets go what the machine has put out, once everything that it follows from is on disk: promises, and in a durable group all that
    * was received and sent. What is put out while something is on its way waits for the next write; so one sync serves many messages.
+   *
+   * Thousands of messages may be delivered in a turn. They are made some at a time: so the application has had them before the garbage
+   * collector, or the processor's cache, has to carry them along.
    */
   #putOut(): void {
-    const write = this.#machine.takeWrite();
-    if (write === undefined && this.#isIdle) return;
-    const outgoing = this.#collect();
-    if (write === undefined || this.#sink.persist === undefined) return this.#release(outgoing);
+    while (!this.#stopped) {
+      this.#machine.delivery.proceed();
+      const write = this.#machine.takeWrite();
+      if (write === undefined && this.#isIdle) return;
+      const outgoing = this.#collect();
+      if (write !== undefined && this.#sink.persist !== undefined) return this.#hold(outgoing, write);
+      this.#release(outgoing);
+    }
+  }
+
+  #hold(outgoing: Outgoing, write: StoreWrite): void {
     this.#held = outgoing;
-    this.#sink.persist(write, (error) => {
+    this.#sink.persist?.(write, (error) => {
       this.#held = undefined;
       if (error !== undefined) {
         const text = `Cannot go on: the store failed: ${String(error)}; mend it and join again`;

@@ -25,7 +25,7 @@ export const TIMING = {
   suspectMinMs: 400,
   suspectMaxMs: 1500,
   confirmMs: 2000,
-  collectMs: 100,
+  collectMs: 200,
   changeMs: 500,
   gatherMs: 20,
 };

@@ -160,6 +160,7 @@ export class Table {
     const { state } = seat.machine;
     for (let quiet = false; !quiet;) {
       seat.due = seat.machine.flush(this.now);
+      seat.machine.delivery.proceed();
       state.reaches = [];
       const { destinations, packets, outputs } = state;
       state.destinations = [];

@@ -17,6 +17,9 @@ import type { View } from "../../membership/view.ts";
 import { encodeValue } from "../../wire/value.ts";
 import { NodeStory, type StoryHost } from "./node_story.ts";
 
+/** Most outputs that are made before the application gets them: little is sent at a time, so it must be few. */
+const OUTPUTS_MAX = 8;
+
 /** What an application under simulation does. All calls are synchronous: virtual time stands still meanwhile. */
 export interface SimulatedApplication {
   /** A life has started. */
@@ -148,6 +151,7 @@ export class SimulatedNode {
       incarnation: this.#options.incarnation(this.life) as Incarnation,
     };
     const machine = new GroupMachine({ ...config, seed: config.seed + this.life });
+    machine.state.outputsMax = 1 + config.seed % OUTPUTS_MAX;
     this.#options.plant?.(machine);
     const stored = this.#disk.load() as Stored | undefined;
     if (stored !== undefined) machine.recover(stored, this.#host.now() * this.#options.clockRate);
