@@ -4,7 +4,7 @@
 import { copyBytes } from "../base/bytes.ts";
 import { invariant } from "../base/errors.ts";
 import type { Incarnation } from "../base/ids.ts";
-import type { HoldBack } from "../order/hold_back.ts";
+import type { HoldBack, Released } from "../order/hold_back.ts";
 import type { Sequencer } from "../order/sequencer.ts";
 import type { TotalOrder } from "../order/total.ts";
 import { Assembly } from "../multicast/assembly.ts";
@@ -38,14 +38,7 @@ export class Delivery {
     state.fetching = () => this.#part();
     const { order, total, sequencer } = makeOrder(
       state.config,
-      (stream, carrier, start, end, sequence, lamport, position) => {
-        const { member, incarnation } = state.view.peers[stream.rank];
-        const value = this.#valueIn(carrier, start, end);
-        const own = stream === state.loopback;
-        const message = this.message(member, incarnation, carrier.run, sequence, lamport, value, own);
-        message.position = position;
-        this.release(stream, message);
-      },
+      (stream, run) => this.#release(stream, run),
       (_stream, rank, incarnation, sequence) => this.isReleased(rank, incarnation, sequence),
       () => state.hasRoom,
     );
@@ -90,12 +83,6 @@ export class Delivery {
   /** Releases what found no room among the outputs before. */
   proceed(): void {
     if (this.#state.active) this.order.review();
-  }
-
-  /** Takes a message from the order stage: it is delivered next. */
-  release(stream: ReceiveStream, message: Message): void {
-    this.put(stream, message);
-    this.tap?.(stream, message);
   }
 
   /** Delivers a message. @param stream `undefined` for one that came with a state transfer. */
@@ -165,12 +152,34 @@ export class Delivery {
     }
   }
 
-  /** The value of a message that is released. */
-  #valueIn({ memory, flags }: Carrier, start: number, end: number): unknown {
+  /** Takes messages from the order stage: they are delivered next. What they have in common is looked up once. */
+  #release(stream: ReceiveStream, released: Released<Carrier>): void {
+    const { view, loopback } = this.#state;
+    const { packet: { memory, flags, run }, count, sequence, position } = released;
+    const { member, incarnation } = view.peers[stream.rank];
+    const own = stream === loopback;
     const isBytes = (flags & (DataFlag.encoding | DataFlag.compressed)) === Encoding.bytes;
-    if (!isBytes) return this.value(flags, memory.bytes, start, end);
-    memory.isShown = true;
-    return new Uint8Array(memory.buffer, memory.byteOffset + start, end - start);
+    if (isBytes) memory.isShown = true;
+    const { bytes, buffer, byteOffset } = memory;
+    for (let index = 0; index < count; index++) {
+      const start = released.start(index);
+      const end = released.end(index);
+      const value = isBytes
+        ? new Uint8Array(buffer, byteOffset + start, end - start)
+        : this.value(flags, bytes, start, end);
+      const message = this.message(
+        member,
+        incarnation,
+        run,
+        sequence + index,
+        released.lamport(index),
+        value,
+        own,
+      );
+      if (position > 0) message.position = position + index;
+      this.put(stream, message);
+      this.tap?.(stream, message);
+    }
   }
 
   /**

@@ -1,7 +1,7 @@
 /** The order stage of a member, and the body of the leader's ORDERs. */
 import { CausalOrder, type IsReleased } from "../order/causal.ts";
 import { FifoOrder } from "../order/fifo.ts";
-import type { HoldBack, Release } from "../order/hold_back.ts";
+import type { HoldBack, Release, Released, ReleaseRun } from "../order/hold_back.ts";
 import { LamportEngine } from "../order/lamport.ts";
 import { Sequencer } from "../order/sequencer.ts";
 import { TotalOrder } from "../order/total.ts";
@@ -45,17 +45,53 @@ export interface OrderStage {
 /** Makes the order stage that a configuration names. */
 export function makeOrder(
   { order, engine, level }: GroupConfig,
-  release: Release<ReceiveStream, Carrier>,
+  release: ReleaseRun<ReceiveStream, Carrier>,
   isReleased: IsReleased<ReceiveStream>,
   hasRoom: () => boolean,
 ): OrderStage {
   if (order !== "total") {
-    const stage = order === "fifo" ? new FifoOrder(release) : new CausalOrder(release, isReleased);
+    const one = new One();
+    const releaseOne: Release<ReceiveStream, Carrier> = (stream, packet, start, end, sequence, lamport) => {
+      release(stream, one.is(packet, start, end, sequence, lamport));
+    };
+    const stage = order === "fifo" ? new FifoOrder(releaseOne) : new CausalOrder(releaseOne, isReleased);
     return { order: stage, total: undefined, sequencer: undefined };
   }
   const sequencer = engine === "sequencer" ? new Sequencer() : undefined;
   const total = new TotalOrder(sequencer ?? new LamportEngine(), level !== "agreed", release, hasRoom);
   return { order: total, total, sequencer };
+}
+
+/** A message that is released on its own, as `fifo` and `causal` do. */
+class One implements Released<Carrier> {
+  readonly count = 1;
+  readonly position = 0;
+  packet!: Carrier;
+  sequence = 0;
+  #start = 0;
+  #end = 0;
+  #lamport = 0;
+
+  is(packet: Carrier, start: number, end: number, sequence: number, lamport: number): this {
+    this.packet = packet;
+    this.#start = start;
+    this.#end = end;
+    this.sequence = sequence;
+    this.#lamport = lamport;
+    return this;
+  }
+
+  lamport(): number {
+    return this.#lamport;
+  }
+
+  start(): number {
+    return this.#start;
+  }
+
+  end(): number {
+    return this.#end;
+  }
 }
 
 /** Bytes of an ORDER's body. */

@@ -38,6 +38,28 @@ export type Release<S, P> = (
   position: number,
 ) => void;
 
+/** Messages of one stream that may be delivered now, one behind the other, and that came in the same packet. */
+export interface Released<P> {
+  /** What they came in. */
+  readonly packet: P;
+  /** How many. */
+  readonly count: number;
+  /** Sequence of the first one. */
+  readonly sequence: number;
+  /** Position of the first one in the total order; 0 where there is none. */
+  readonly position: number;
+
+  /** Lamport time at which one was sent. @param index 0 for the first one. */
+  lamport(index: number): number;
+  /** Where in the packet its payload begins. */
+  start(index: number): number;
+  /** Where that ends. */
+  end(index: number): number;
+}
+
+/** Takes them; they are not to be looked at later. */
+export type ReleaseRun<S, P> = (stream: S, run: Released<P>) => void;
+
 /** An order: `fifo`, `causal`, `total`. */
 export interface HoldBack<S extends OrderedStream, P> {
   /** Messages held back now. */

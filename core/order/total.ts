@@ -14,7 +14,7 @@
  * Source: Défago, Schiper, Urbán 2004; safe delivery as in Totem (Amir et al., ACM TOCS 13(4), 1995).
  */
 import type { Engine } from "./engine.ts";
-import type { HoldBack, OrderedStream, Release } from "./hold_back.ts";
+import type { HoldBack, OrderedStream, ReleaseRun } from "./hold_back.ts";
 import { Runs } from "./runs.ts";
 import { WaitingMessages } from "./waiting.ts";
 
@@ -35,7 +35,7 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
   readonly engine: Engine;
   /** Told of a stream of which something that is no message was passed. */
   onPass: ((stream: S) => void) | undefined = undefined;
-  readonly #release: Release<S, P>;
+  readonly #release: ReleaseRun<S, P>;
   readonly #uniform: boolean;
   readonly #hasRoom: () => boolean;
   /** The messages that have a place and were not released. */
@@ -48,10 +48,15 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
 
   /**
    * @param uniform Whether a majority must have placed a message before it is released.
-   * @param release Takes each message.
+   * @param release Takes messages.
    * @param hasRoom Whether some more are wanted now: asked before each packet of which messages are released.
    */
-  constructor(engine: Engine, uniform: boolean, release: Release<S, P>, hasRoom: () => boolean = () => true) {
+  constructor(
+    engine: Engine,
+    uniform: boolean,
+    release: ReleaseRun<S, P>,
+    hasRoom: () => boolean = () => true,
+  ) {
     this.engine = engine;
     this.#uniform = uniform;
     this.#release = release;
@@ -184,9 +189,9 @@ export class TotalOrder<S extends OrderedStream, P> implements HoldBack<S, P> {
       const queue = this.queues[rank];
       const count = Math.min(this.#placed.count, queue.together, position - this.position);
       this.#placed.take(count);
-      const stream = this.#streams[rank];
-      const last = this.position + count;
-      while (this.position < last) queue.release(stream, ++this.position, this.#release);
+      const first = this.position + 1;
+      this.position += count;
+      queue.release(this.#streams[rank], count, first, this.#release);
     }
     this.pass();
   }

@@ -6,7 +6,7 @@
  * copied twice on the way.
  */
 import { Queue } from "../base/queue.ts";
-import type { OrderedStream, Release } from "./hold_back.ts";
+import type { OrderedStream, Released, ReleaseRun } from "./hold_back.ts";
 
 /** Room at first; doubled when it is used up. */
 const CAPACITY_MIN = 64;
@@ -19,6 +19,30 @@ interface Run<P> {
   count: number;
 }
 
+/** Messages on their way out. */
+class Leaving<P> implements Released<P> {
+  packet!: P;
+  count = 0;
+  sequence = 0;
+  position = 0;
+  /** The rings, and where in them the first one is. */
+  lamports: Float64Array = new Float64Array(0);
+  spans: Uint32Array = new Uint32Array(0);
+  first = 0;
+
+  lamport(index: number): number {
+    return this.lamports[(this.first + index) & (this.lamports.length - 1)];
+  }
+
+  start(index: number): number {
+    return this.spans[2 * ((this.first + index) & (this.lamports.length - 1))];
+  }
+
+  end(index: number): number {
+    return this.spans[2 * ((this.first + index) & (this.lamports.length - 1)) + 1];
+  }
+}
+
 /** Messages of one member. */
 export class WaitingMessages<S extends OrderedStream, P> {
   #capacity = CAPACITY_MIN;
@@ -26,6 +50,7 @@ export class WaitingMessages<S extends OrderedStream, P> {
   /** Where in its packet each begins and ends, in turn. */
   #spans = new Uint32Array(2 * CAPACITY_MIN);
   readonly #runs = new Queue<Run<P>>();
+  readonly #leaving = new Leaving<P>();
   /** The last of the runs. */
   #last: Run<P> | undefined = undefined;
   /** The first message, the first without a place, and the end; counted from the beginning, and folded into the rings. */
@@ -58,7 +83,7 @@ export class WaitingMessages<S extends OrderedStream, P> {
     return this.#runs.first?.count ?? 0;
   }
 
-  /** A message comes, behind the others. See {@link Release}. */
+  /** A message comes, behind the others. See {@link Released}. */
   push(sequence: number, lamport: number, packet: P, start: number, end: number): void {
     if (this.#tail - this.#head === this.#capacity) this.#grow();
     const index = this.#tail++ & (this.#capacity - 1);
@@ -75,23 +100,33 @@ export class WaitingMessages<S extends OrderedStream, P> {
     this.#middle += count;
   }
 
-  /** Lets the first message go, which has a place. */
-  release(stream: S, position: number, release: Release<S, P>): void {
-    const index = this.#head++ & (this.#capacity - 1);
+  /**
+   * Lets the first messages go, which have a place.
+   *
+   * @param count At most those that are {@link together}.
+   * @param position Of the first one.
+   */
+  release(stream: S, count: number, position: number, release: ReleaseRun<S, P>): void {
     const run = this.#runs.first as Run<P>;
-    const { packet } = run;
-    const sequence = run.first++;
-    if (--run.count === 0) {
+    const leaving = this.#leaving;
+    leaving.packet = run.packet;
+    leaving.count = count;
+    leaving.sequence = run.first;
+    leaving.position = position;
+    leaving.lamports = this.#lamports;
+    leaving.spans = this.#spans;
+    leaving.first = this.#head;
+    run.first += count;
+    run.count -= count;
+    if (run.count === 0) {
       this.#runs.shift();
       if (run === this.#last) this.#last = undefined;
     }
-    const start = this.#spans[2 * index];
-    const end = this.#spans[2 * index + 1];
-    const lamport = this.#lamports[index];
+    this.#head += count;
     if (this.#head === this.#tail) this.#head = this.#middle = this.#tail = 0;
-    stream.released = sequence;
-    stream.lastMessage = sequence;
-    release(stream, packet, start, end, sequence, lamport, position);
+    stream.released = run.first - 1;
+    stream.lastMessage = run.first - 1;
+    release(stream, leaving);
   }
 
   /** Drops everything. */
