@@ -23,6 +23,7 @@ import {
   DEFAULT_CLOSE_DEADLINE_MS,
   DEFAULT_DEADLINE_MS,
   type JoinOptions,
+  LEAVE_MS_MAX,
   type ReadyOptions,
   type StateHandler,
   type WaitOptions,
@@ -233,7 +234,7 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
    * without this member; then releases everything. Messages of others that the application has not taken are dropped. Calling it
    * again gives the same report.
    *
-   * @param options How long to wait: default 2,000 ms. With a deadline of 0 it leaves at once, and the others have to find
+   * @param options How long to wait: default 2,000 ms, of which a quarter, but no more than 1,000 ms, is kept for leaving. With a deadline of 0 it leaves at once, and the others have to find
    *   out.
    * @returns What was not confirmed, and by whom.
    */
@@ -287,9 +288,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
     const sound = this.#failure === undefined;
     if (sound) this.#machine.release();
     if (sound && state.own.pending > 0 && wait > 0) {
-      await this.#sender.whenStable(state.incarnation, state.own.last, started + wait, undefined).catch(
-        () => {},
-      );
+      const until = started + wait - Math.min(LEAVE_MS_MAX, wait / 4);
+      await this.#sender.whenStable(state.incarnation, state.own.last, until, undefined).catch(() => {});
     }
     const members = state.own.pending === 0 ? [] : state.roster?.labels(state.own.missing()) ?? [];
     if (sound && this.#failure === undefined) await this.#leave(started + wait);

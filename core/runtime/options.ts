@@ -224,6 +224,8 @@ function checkCompression(compression: Compression, refuse: (text: string) => ne
 
 /** Default deadline of `send` and `ready`, in milliseconds. */
 export const DEFAULT_DEADLINE_MS = 30_000;
+/** Most of the time of a `close` that is kept for leaving, in milliseconds. */
+export const LEAVE_MS_MAX = 1000;
 /** Default deadline of `close`, in milliseconds. */
 export const DEFAULT_CLOSE_DEADLINE_MS = 2_000;
 
