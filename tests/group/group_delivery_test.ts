@@ -1,7 +1,7 @@
 /** Batches, iterators, leaving and whole groups, over the memory transport: what an application sees. */
 import process from "node:process";
 import * as assert from "uvu/assert";
-import type { OnMessages } from "@tutti/tutti";
+import type { Message, OnMessages } from "@tutti/tutti";
 import { memory, MemoryNetwork } from "@tutti/tutti/memory";
 import { checkTrace, lossy, type TraceLine } from "@tutti/tutti/testing";
 import { DEADLINE_MS, fails, groupSuite, member, members, Reader, until } from "./members.ts";
@@ -53,6 +53,28 @@ test("H53: a slow application holds up the senders, and what waits for it is bou
   assert.equal([sent, groups[1].stats().messagesWaiting], [8, 8]);
   const reader = new Reader(groups[1]);
   await until("it goes on", () => reader.values.length > 50);
+});
+
+test("in total order thousands of messages come about a thousand at a time, with nothing between them", async () => {
+  const batches: Message[][] = [];
+  const [p1, p2] = await members(["P1", "P2"], {
+    order: "total",
+    level: "agreed",
+    limits: { windowMessages: 10_000 },
+    onMessages: (messages) => {
+      if (messages[0].own) batches.push([...messages]);
+    },
+  });
+  for (let value = 1; value <= 5000; value++) assert.ok(p1.offer(value) !== undefined);
+  const count = (): number => batches.reduce((sum, { length }) => sum + length, 0);
+  await until("all came", () => count() === 5000);
+  assert.equal(
+    batches.flat().map(({ value }) => value),
+    Array.from({ length: 5000 }, (_, index) => index + 1),
+  );
+  assert.equal(batches.flat().map(({ position }) => position), batches.flat().map((_, index) => index + 1));
+  assert.ok(batches.every(({ length }) => length < 10_000 / 3), `${batches.map(({ length }) => length)}`);
+  await p2.close();
 });
 
 test("an iterator that is left and taken up again misses nothing and repeats nothing", async () => {

@@ -20,7 +20,13 @@ interface Member {
 }
 
 /** A member of a view of so many, led by the first. */
-function member(size: number, self: number, how: "sequencer" | "lamport", uniform: boolean): Member {
+function member(
+  size: number,
+  self: number,
+  how: "sequencer" | "lamport",
+  uniform: boolean,
+  hasRoom?: () => boolean,
+): Member {
   const released: string[] = [];
   const sequencer = new Sequencer();
   const lamport = new LamportEngine();
@@ -31,6 +37,7 @@ function member(size: number, self: number, how: "sequencer" | "lamport", unifor
     (_stream, { packet, count, position }) => {
       for (let index = 0; index < count; index++) released.push(`${position + index}:${packet}`);
     },
+    hasRoom,
   );
   const streams = Array.from({ length: size }, (_, rank) => ({
     rank,
@@ -185,6 +192,52 @@ test("members that got the same cut in whatever order end a view alike", () => {
     assert.is(ends[0], ends[1]);
     assert.is(ends[1], ends[2]);
   }));
+});
+
+test("without room nothing more is released, but whole packets, until there is some or the view ends", () => {
+  let room = 0;
+  const a = member(1, 0, "sequencer", false, () => room-- > 0);
+  for (let sequence = 1; sequence <= 9; sequence++) {
+    a.order.offer(a.streams[0], sequence, [], sequence, `packet ${Math.ceil(sequence / 3)}`, 0, 0);
+  }
+  a.sequencer.order(0, 1, [1, 0, 9]);
+  a.order.review();
+  assert.equal([a.released.length, a.order.position, a.order.placed], [0, 0, 9]);
+  room = 1;
+  a.order.review();
+  assert.equal(a.released, ["1:packet 1", "2:packet 1", "3:packet 1"]);
+  assert.equal([a.order.position, a.streams[0].released, a.streams[0].lastMessage], [3, 3, 3]);
+  a.order.review(true);
+  assert.equal(a.released.slice(3), [4, 5, 6, 7, 8, 9].map((at) => `${at}:packet ${Math.ceil(at / 3)}`));
+  assert.equal([a.order.position, a.streams[0].released, a.order.held], [9, 9, 0]);
+});
+
+test("whenever there is room, the same is released in the end", () => {
+  fc.assert(fc.property(
+    fc.array(fc.tuple(fc.nat(2), fc.integer({ min: 1, max: 4 })), { minLength: 1, maxLength: 20 }),
+    fc.array(fc.boolean(), { minLength: 1, maxLength: 40 }),
+    (packets, rooms) => {
+      let asked = 0;
+      const [all, some] = [undefined, () => rooms[asked++ % rooms.length]].map((hasRoom) => {
+        const one = member(3, 0, "sequencer", false, hasRoom);
+        const last = [0, 0, 0];
+        let position = 1;
+        packets.forEach(([rank, count], index) => {
+          for (let left = count; left > 0; left--) {
+            const sequence = ++last[rank];
+            one.order.offer(one.streams[rank], sequence, [], sequence, `packet ${index}`, 0, 0);
+          }
+          one.sequencer.order(0, ++last[0], [position, rank, count]);
+          position += count;
+          one.order.review();
+        });
+        one.order.finish();
+        assert.equal(one.streams.map(({ released }) => released), last);
+        return one.released;
+      });
+      assert.equal(some, all);
+    },
+  ));
 });
 
 test("what was released is not kept, though some always waits", () => {
