@@ -341,7 +341,7 @@ export class Admission {
     if (stranger?.answeredAt !== undefined && now - stranger.answeredAt < ANSWER_MS) return;
     if (stranger !== undefined) stranger.answeredAt = now;
     // It may be in the view already, and have missed that.
-    if (peer?.incarnation === hello.incarnation) this.#membership.sendView(hello.address);
+    if (peer?.incarnation === hello.incarnation) this.#membership.laggards.sendView(hello.address);
     else this.#answer(hello, roster.view);
   }
 
@@ -353,7 +353,7 @@ export class Admission {
       archive?.roster.number === hello.view &&
       archive.roster.find(hello.address, hello.incarnation) !== undefined
     ) {
-      return this.#membership.sendView(hello.address); // also by one that is in that view no more
+      return this.#membership.laggards.sendView(hello.address); // also by one that is in that view no more
     }
     if (phase !== "member" || roster === undefined) return;
     if (hello.lineage !== roster.view.lineage) {
@@ -362,7 +362,7 @@ export class Admission {
     }
     if (hello.view >= roster.number) return;
     if (roster.find(hello.address, hello.incarnation) !== undefined) {
-      return this.#membership.sendView(hello.address);
+      return this.#membership.laggards.sendView(hello.address);
     }
     const body = encodeControl({
       from: this.#state.config.address,

@@ -164,18 +164,12 @@ export class GroupMachine {
 
   /** What is to be on disk before anything that was put out leaves; `undefined` for nothing new. */
   takeWrite(): StoreWrite | undefined {
-    const { state } = this;
-    const { record, stored: snapshot } = state;
-    const batch = this.journal?.take();
-    if (record === undefined && snapshot === undefined && batch === undefined) return undefined;
-    state.record = undefined;
-    state.stored = undefined;
-    this.#disk.writes();
-    return {
-      ...(record === undefined ? {} : { record }),
-      ...(snapshot === undefined ? {} : { snapshot }),
-      ...(batch === undefined ? {} : { log: [batch] }),
-    };
+    // What the application has sent since the turn began, too: full packets of it may be on their way out.
+    if (this.state.active && this.journal !== undefined) {
+      this.#sending.settle();
+      this.journal.note();
+    }
+    return this.#disk.take(this.journal);
   }
 
   /** What was taken last is on disk. */
@@ -348,7 +342,7 @@ export class GroupMachine {
     this.delivery.order.review(true);
     this.journal?.note();
     // What only this disk will have is not safe before it is there.
-    state.deliveredThrough = this.#isDurable ? state.own.stable : state.own.last;
+    state.deliveredThrough = this.journal !== undefined ? state.own.stable : state.own.last;
     const waiting = (this.membership.archive?.proposal.departed.length ?? 0) > 0;
     state.phase = waiting ? "leaving" : "over";
     this.#lingerUntil = this.#now + LAST_LINGER_MS;

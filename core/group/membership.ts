@@ -61,13 +61,14 @@ export interface MembershipHost {
 export class Membership implements ChangePort {
   /** The change from the present view to the next; `undefined` before the first view. */
   change: ViewChange | undefined = undefined;
+  /** Those of the view before that may not know of the present one. */
+  readonly laggards: Laggards;
   readonly #state: GroupState;
   readonly #delivery: Delivery;
   readonly #repair: Repair;
   readonly #watch: Watch;
   readonly #host: MembershipHost;
   readonly #installation: Installation;
-  readonly #laggards: Laggards;
   readonly #campaign: Campaign;
   #now = 0;
   #holds: readonly number[] | undefined = undefined;
@@ -87,13 +88,13 @@ export class Membership implements ChangePort {
     this.#watch = watch;
     this.#host = host;
     this.#installation = new Installation(state, delivery, watch);
-    this.#laggards = new Laggards(state);
+    this.laggards = new Laggards(state);
     this.#campaign = new Campaign(state, watch);
   }
 
   /** The view before the present one. */
   get archive(): Archive | undefined {
-    return this.#laggards.archive;
+    return this.laggards.archive;
   }
 
   /** Founds a group: the first view, of this member alone. */
@@ -220,21 +221,6 @@ export class Membership implements ChangePort {
     if (rankIn(asked, address, incarnation) >= 0) this.change?.confirmed(address, ballot);
   }
 
-  /** Somebody is still in the view before, and may not know better. */
-  remind(rank: number, now: number): void {
-    this.#laggards.remind(rank, now);
-  }
-
-  /** Sends the present view to an address, labelled with the view before, by one that was in it. */
-  sendView(address: Address): void {
-    this.#laggards.sendView(address);
-  }
-
-  /** A member was heard in this view. */
-  seen(peer: Peer): void {
-    this.#laggards.seen(peer);
-  }
-
   /** Does what has become due. */
   tick(now: number): void {
     this.#now = now;
@@ -333,8 +319,7 @@ export class Membership implements ChangePort {
     counters.changePackets += view.size - 1;
     this.#state.send("*", writeChange(multicast, message, view.number + 1));
     if (message.kind !== "install") {
-      this.#repeatMs = Math.min(REPEAT_MS, this.#state.config.timing.collectMs / ATTEMPTS);
-      this.#repeatAt = this.#now + this.#repeatMs;
+      this.#repeatSoon();
     } else if (this.change?.state.proposal !== undefined) {
       // Newcomers may not listen to multicasts yet.
       for (const member of this.change.state.proposal.members) {
@@ -361,6 +346,7 @@ export class Membership implements ChangePort {
   confirm(ballot: number, proposal: Proposal): void {
     const { unicast, config, counters } = this.#state;
     this.#confirmAt = this.#now + config.timing.collectMs;
+    this.#repeatSoon();
     for (const { address } of this.change?.unconfirmed ?? []) {
       counters.changePackets++;
       this.#state.send(address, writeCut(unicast, ballot, proposal));
@@ -393,14 +379,14 @@ export class Membership implements ChangePort {
     this.#host.settle();
     const departed = departedOf(old, proposal);
     if (rankIn(proposal.members, own.address, own.incarnation) < 0) {
-      this.#laggards.keep(old, proposal);
+      this.laggards.keep(old, proposal);
       const reason = departed.find(({ member }) => isSameMember(member, own))?.reason;
       return this.#host.excluded(reason, old.rank < 0 ? undefined : proposal.cut[old.rank]);
     }
     this.#host.arrive();
     this.#host.note(proposal);
     this.#installation.deliverCut(old, proposal.cut);
-    this.#laggards.keep(old, proposal);
+    this.laggards.keep(old, proposal);
     const { roster, progress, joined } = this.#installation.next(old, proposal, this.#now);
     this.#enter(roster, progress);
     this.#tell(roster.view, joined, departed);
@@ -433,18 +419,17 @@ export class Membership implements ChangePort {
       change.settle();
     }
     if (now < this.#repeatAt || change !== this.change) return;
-    const confirmAt = this.#confirmAt;
+    const [confirmAt, repeatMs] = [this.#confirmAt, this.#repeatMs];
     change.repeat();
     this.#confirmAt = confirmAt;
     const until = { collecting: this.#collectAt, confirming: confirmAt, accepting: 0, idle: 0 }[state.phase];
-    const { collectMs } = this.#state.config.timing;
-    this.#repeatMs = Math.min(2 * this.#repeatMs, now < until ? collectMs / ATTEMPTS : REPEAT_MS_MAX);
+    this.#repeatMs = Math.min(2 * repeatMs, now < until ? this.#askMs : REPEAT_MS_MAX);
     this.#repeatAt = now + this.#repeatMs;
   }
 
   /** Somebody should propose: the leader if it serves, else who is elected. */
   #begin(now: number): void {
-    const { view, blocked } = this.#state;
+    const { view, blocked, config } = this.#state;
     const { change } = this;
     if (blocked || change === undefined) return; // a healed minority must not stop the others for nothing
     if (this.#watch.leaderServes) {
@@ -453,11 +438,12 @@ export class Membership implements ChangePort {
     }
     const campaign = this.#campaign;
     if (campaign.winner === view.rank) return this.#propose(change, now);
-    if (campaign.winner >= 0 && this.#watch.available().includes(campaign.winner) && now < this.#giveUpAt) {
-      return;
-    }
+    const isOver = now >= this.#giveUpAt;
+    if (campaign.winner >= 0 && this.#watch.available().includes(campaign.winner) && !isOver) return;
     if (campaign.running) return;
-    this.#giveUpAt = now + this.#patience();
+    const leads = view.leader === view.self;
+    if (leads && campaign.winner >= 0 && isOver) return this.#propose(change, now); // nobody relieves it
+    this.#giveUpAt = now + (leads ? config.timing.collectMs : this.#patience());
     campaign.start(now);
     if (campaign.winner === view.rank) this.#propose(change, now);
   }
@@ -488,6 +474,15 @@ export class Membership implements ChangePort {
     this.#giveUpAt = now + this.#patience();
     change.propose();
     this.#drive(change, now);
+  }
+
+  get #askMs(): number {
+    return Math.min(this.#state.config.timing.collectMs / ATTEMPTS, REPEAT_MS_MAX);
+  }
+
+  #repeatSoon(): void {
+    this.#repeatMs = Math.min(REPEAT_MS, this.#askMs);
+    this.#repeatAt = this.#now + this.#repeatMs;
   }
 
   /** How long a view change may take; never the same for two members for long. */

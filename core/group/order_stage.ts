@@ -53,6 +53,7 @@ export function makeOrder(
     const one = new One();
     const releaseOne: Release<ReceiveStream, Carrier> = (stream, packet, start, end, sequence, lamport) => {
       release(stream, one.is(packet, start, end, sequence, lamport));
+      one.packet = undefined;
     };
     const stage = order === "fifo" ? new FifoOrder(releaseOne) : new CausalOrder(releaseOne, isReleased);
     return { order: stage, total: undefined, sequencer: undefined };
@@ -63,22 +64,22 @@ export function makeOrder(
 }
 
 /** A message that is released on its own, as `fifo` and `causal` do. */
-class One implements Released<Carrier> {
+class One {
   readonly count = 1;
   readonly position = 0;
-  packet!: Carrier;
+  packet: Carrier | undefined = undefined;
   sequence = 0;
   #start = 0;
   #end = 0;
   #lamport = 0;
 
-  is(packet: Carrier, start: number, end: number, sequence: number, lamport: number): this {
+  is(packet: Carrier, start: number, end: number, sequence: number, lamport: number): Released<Carrier> {
     this.packet = packet;
     this.#start = start;
     this.#end = end;
     this.sequence = sequence;
     this.#lamport = lamport;
-    return this;
+    return this as Released<Carrier>;
   }
 
   lamport(): number {

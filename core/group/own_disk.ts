@@ -5,7 +5,9 @@
  * one has no other, and what a receipt has called stable must outlive this process.
  */
 import type { ReceiveStream } from "../multicast/receive_stream.ts";
+import type { Journal } from "./journal.ts";
 import type { GroupState } from "./state.ts";
+import type { StoreWrite } from "./stored.ts";
 
 /** Own messages of one life, up to some point. */
 interface Stretch {
@@ -28,10 +30,19 @@ export class OwnDisk {
     this.#durable = durable;
   }
 
-  /** Everything that is in the journal so far is on its way. */
-  writes(): void {
-    const { loopback } = this.#state;
+  /** What is to be written now, and counts as on its way from here on; `undefined` for nothing new. */
+  take(journal: Journal | undefined): StoreWrite | undefined {
+    const { record, stored: snapshot, loopback } = this.#state;
+    const batch = journal?.take();
+    if (record === undefined && snapshot === undefined && batch === undefined) return undefined;
+    this.#state.record = undefined;
+    this.#state.stored = undefined;
     this.#writing = { stream: loopback, through: loopback.logged };
+    return {
+      ...(record === undefined ? {} : { record }),
+      ...(snapshot === undefined ? {} : { snapshot }),
+      ...(batch === undefined ? {} : { log: [batch] }),
+    };
   }
 
   /** What was on its way is there. */

@@ -126,7 +126,7 @@ export class Reception {
       return;
     }
     peer.detector?.heard(now);
-    if (!peer.seen) this.#parts.membership.seen(peer);
+    if (!peer.seen) this.#parts.membership.laggards.seen(peer);
     if (reader.dataLast !== 0) this.#receiveData(reader, roster, bytes, now);
     if (reader.controls > 0) this.#receiveControls(reader, roster, peer, now);
   }
@@ -170,7 +170,7 @@ export class Reception {
       this.#parts.repair.askedOf(archive, reader, peer.address);
       return true;
     }
-    this.#parts.membership.remind(peer.rank, now);
+    this.#parts.membership.laggards.remind(peer.rank, now);
     return true;
   }
 

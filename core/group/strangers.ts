@@ -27,6 +27,8 @@ export const STRANGERS_MAX = 1024;
 export class Stranger {
   readonly member: Member;
   hello: Hello;
+  /** When this life was heard first, and last. */
+  readonly firstHeardAt: number;
   heardAt: number;
   /** When it was last told of the view; `undefined` for not yet. */
   answeredAt: number | undefined = undefined;
@@ -41,6 +43,7 @@ export class Stranger {
   constructor(member: Member, hello: Hello, now: number) {
     this.member = member;
     this.hello = hello;
+    this.firstHeardAt = now;
     this.heardAt = now;
   }
 }
@@ -206,7 +209,11 @@ export class Strangers {
         return false;
       }
     }
-    const since = contacts.length === 0 ? -Infinity : askedAt + BACKLOG_MS;
+    // Who was in no group before another one's present life began may be in one that the life before that was in.
+    const since = Math.max(
+      contacts.length === 0 ? -Infinity : askedAt + BACKLOG_MS,
+      ...this.#founders.map((address) => this.#byAddress.get(address)?.firstHeardAt ?? -Infinity),
+    );
     if (contacts.length > 0 && contacts.every((address) => address === config.address)) {
       return false;
     }

@@ -62,6 +62,7 @@ export class Taking {
   #answerMs = PULL_MS;
   /** When the last question was asked, and since when this giver is. */
   #pulledAt = 0;
+  #answeredAt = 0;
   #giverAt = 0;
   /** Bytes to ask for at a time. */
   #wanted: number = ANSWER_BYTES_MIN;
@@ -172,6 +173,7 @@ export class Taking {
       return;
     }
     this.#transfer = transfer;
+    this.#answeredAt = now;
     if ((flags & ChunkFlag.ready) !== 0) this.#pulls = 0;
     else if (now - this.#giverAt > PATIENCE_MS) return this.#another(now); // its application does not give its state
     // While an answer comes in nothing is asked; the next question takes as long as the last answer did, and some.
@@ -323,8 +325,9 @@ export class Taking {
 
   /** The group waits for the end of the tail, and not for long: what is lost is asked for again as soon as it must be. */
   #hasten(): void {
-    this.#pullMs = this.#answerMs;
-    this.#pullAt = Math.min(this.#pullAt, this.#pulledAt + this.#pullMs);
+    this.#pulls = 0; // so many in so short a time say nothing of the giver
+    this.#pullMs = Math.min(this.#pullMs, this.#answerMs);
+    this.#pullAt = Math.min(this.#pullAt, Math.max(this.#pulledAt, this.#answeredAt) + this.#answerMs);
   }
 
   #pull(now: number): void {

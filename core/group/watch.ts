@@ -217,15 +217,22 @@ export class Watch {
   get leaderServes(): boolean {
     const { view, blocked } = this.#state;
     const { leader } = view;
-    const isThere = leader === view.self ? !blocked : !leader.suspected && !leader.over && !leader.blocked;
-    return isThere && (this.isAvailable(leader) || !view.peers.some((peer) => this.isAvailable(peer)));
+    return (leader !== view.self || !blocked) && this.isAvailable(leader);
   }
 
-  /** Whether a member can propose the next view, and stays to see it installed. */
+  /** Whether a member can propose the next view; who leaves does not if somebody can who stays. */
   isAvailable(peer: Peer): boolean {
-    const { view, leaving } = this.#state;
-    if (peer === view.self) return !leaving;
-    return !peer.suspected && !peer.over && !peer.leaving && !peer.blocked;
+    const { view } = this.#state;
+    return this.#isThere(peer) && (!this.#leaves(peer) ||
+      view.peers.every((other) => this.#leaves(other) || !this.#isThere(other)));
+  }
+
+  #isThere(peer: Peer): boolean {
+    return peer === this.#state.view.self || (!peer.suspected && !peer.over && !peer.blocked);
+  }
+
+  #leaves(peer: Peer): boolean {
+    return peer === this.#state.view.self ? this.#state.leaving : peer.leaving;
   }
 
   /** Why a member should not be in the next view; `undefined` when it should. */

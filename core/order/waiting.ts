@@ -20,8 +20,8 @@ interface Run<P> {
 }
 
 /** Messages on their way out. */
-class Leaving<P> implements Released<P> {
-  packet!: P;
+class Leaving<P> {
+  packet: P | undefined = undefined;
   count = 0;
   sequence = 0;
   position = 0;
@@ -126,7 +126,8 @@ export class WaitingMessages<S extends OrderedStream, P> {
     if (this.#head === this.#tail) this.#head = this.#middle = this.#tail = 0;
     stream.released = run.first - 1;
     stream.lastMessage = run.first - 1;
-    release(stream, leaving);
+    release(stream, leaving as Released<P>);
+    leaving.packet = undefined;
   }
 
   /** Drops everything. */
