@@ -449,6 +449,17 @@ test("a leader that leaves leaves nobody behind, though nothing that it sends fr
   sends(table, "b", "alone");
 });
 
+test("the rest may leave, all of them, when the leader has crashed", () => {
+  const table = connected(ALL, SOON);
+  table.seat("a").dead = true;
+  for (const name of ["b", "c"]) table.seat(name).machine.leave(table.now);
+  table.runUntil(
+    "they have left",
+    () => ["b", "c"].every((name) => table.seat(name).machine.state.phase === "over"),
+    5000,
+  );
+});
+
 // ---- elections ----
 
 for (const election of ["senior", "bully", "ring"] as const) {
