@@ -180,11 +180,13 @@ export class Admission {
           break;
         case Kind.held: {
           const held = readHeld(parseControl(reader));
-          const stranger = held === undefined ? undefined : this.#strangers.get(held.from);
           sound = held !== undefined;
-          if (stranger?.member.incarnation === incarnation) {
-            this.#membership.confirmed(stranger.member, reader.a, reader.b - 1);
-          } else if (sound) counters.unknownSender++;
+          if (held === undefined) break;
+          // One that has greeted the proposer before may never have greeted this one.
+          const { member } = this.#strangers.get(held.from) ?? {};
+          if (member?.incarnation === incarnation || this.#membership.expects(held.from, incarnation)) {
+            this.#membership.confirmed(held.from, incarnation, reader.a, reader.b - 1);
+          } else counters.unknownSender++;
           break;
         }
         case Kind.pull: {
