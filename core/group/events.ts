@@ -28,7 +28,10 @@ export class Message {
   readonly incarnation: Incarnation;
   /** Which run of that life: how often the sender's process had come back as the member that it was. Only at the level `durable`. */
   readonly run: number;
-  /** Number of the message in the sender's life: 1, 2, 3 and so on. */
+  /**
+   * Number of the message in the sender's life. It grows with each; there are gaps where a message travelled in fragments, or where the
+   * sender has told the others the total order.
+   */
   readonly sequence: number;
   /** Lamport time at which it was sent. */
   readonly lamport: number;

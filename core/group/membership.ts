@@ -215,11 +215,7 @@ export class Membership implements ChangePort {
   }
 
   /** A newcomer holds the cut. */
-  confirmed(
-    { address, incarnation }: Pick<Member, "address" | "incarnation">,
-    ballot: number,
-    number: number,
-  ): void {
+  confirmed(address: Address, incarnation: number, ballot: number, number: number): void {
     if (number !== this.#state.roster?.number) return;
     const asked = this.change?.state.proposal?.members ?? [];
     if (rankIn(asked, address, incarnation) >= 0) this.change?.confirmed(address, ballot);

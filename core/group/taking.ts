@@ -35,8 +35,9 @@ const PULL_MS_MAX = 500;
 const FORGET_MS = 15_000;
 /** PULLs in a row without an answer after which another giver is asked. */
 const PULLS_MAX = 6;
-/** How long a giver may take to have its application's state, in milliseconds. */
+/** How long the first giver may take to have its application's state, in milliseconds; doubled for each that follows. */
 const PATIENCE_MS = 5000;
+const PATIENCE_MS_MAX = 600_000;
 /** How long this process waits after a member could give nothing, in milliseconds; doubled each time. */
 const ABORT_MS = 20;
 /** Longest such time, in milliseconds. */
@@ -57,6 +58,8 @@ export class Taking {
   #welcomedAt = 0;
   #transfer = 0;
   #pullAt = Infinity;
+  /** How long the present giver may take to have its application's state. */
+  #patienceMs = PATIENCE_MS;
   #pullMs = PULL_MS;
   /** How long an answer may take, as the last one says: `#pullMs` begins with that, and doubles while none comes. */
   #answerMs = PULL_MS;
@@ -174,8 +177,11 @@ export class Taking {
     }
     this.#transfer = transfer;
     this.#answeredAt = now;
-    if ((flags & ChunkFlag.ready) !== 0) this.#pulls = 0;
-    else if (now - this.#giverAt > PATIENCE_MS) return this.#another(now); // its application does not give its state
+    this.#pulls = 0;
+    if ((flags & ChunkFlag.ready) === 0 && now - this.#giverAt > this.#patienceMs) {
+      this.#patienceMs = Math.min(2 * this.#patienceMs, PATIENCE_MS_MAX);
+      return this.#another(now);
+    }
     // While an answer comes in nothing is asked; the next question takes as long as the last answer did, and some.
     const isLast = (flags & ChunkFlag.last) !== 0;
     if (isLast) {

@@ -44,7 +44,7 @@ export interface JoinOptions {
    * whatever any member delivers, all that go on deliver. `durable`: once a majority has it on disk; needs a `store`. Default `safe`.
    */
   readonly level?: LevelName;
-  /** Takes messages in batches, of a few thousand at the most in total order: the fast way. Without it they are iterated. */
+  /** Takes messages in batches, of whatever has come since the last one was taken: the fast way. Without it they are iterated. */
   readonly onMessages?: OnMessages;
   /** Takes events other than messages, each in its place among the messages. Without it they are iterated. */
   readonly onEvent?: OnEvent;

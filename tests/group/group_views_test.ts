@@ -173,6 +173,25 @@ test("a snapshot that fails is told, and another member gives its own", async ()
   await p1.close({ deadline: 0 });
 });
 
+test("a snapshot may take its time: nobody asks for another one meanwhile", async () => {
+  let snapshots = 0;
+  let restored = 0;
+  const state = {
+    snapshot: async () => {
+      snapshots++;
+      await new Promise((taken) => setTimeout(taken, 500));
+      return new Uint8Array(3);
+    },
+    restore: (snapshot: Uint8Array) => void (restored += snapshot.length),
+  };
+  const network = new MemoryNetwork();
+  const [first] = await members(["P1"], { network, state });
+  const second = await member("P2", ["P1", "P2"], { network, state });
+  await second.ready({ members: 2, deadline: DEADLINE_MS });
+  assert.equal([snapshots, restored], [1, 3]);
+  assert.is(first.view?.members.length, 2);
+});
+
 test("H55: a snapshot larger than snapshotBytesMax is given to nobody, one of just that size is", async () => {
   for (const [bytes, fits] of [[1024, true], [1025, false]] as const) {
     const network = new MemoryNetwork();
