@@ -230,7 +230,7 @@ export const VIEW_MUTATIONS: readonly Mutation[] = [
     name: "answer-what-is-held-back",
     about: "an answer counts messages that are held back for causes that nobody may have",
     scenarios,
-    seed: 288,
+    seed: 1043,
     plant: ({ membership, state }) => {
       const wedge = membership.wedge.bind(membership);
       membership.wedge = () => {
