@@ -234,8 +234,8 @@ export class Group implements AsyncIterable<GroupEvent>, AsyncDisposable {
    * without this member; then releases everything. Messages of others that the application has not taken are dropped. Calling it
    * again gives the same report.
    *
-   * @param options How long to wait: default 2,000 ms, of which a quarter, but no more than 1,000 ms, is kept for leaving. With a deadline of 0 it leaves at once, and the others have to find
-   *   out.
+   * @param options How long to wait: default 2,000 ms, of which a quarter, but no more than 1,000 ms, is kept for leaving.
+   *   With a deadline of 0 it leaves at once, and the others have to find out.
    * @returns What was not confirmed, and by whom.
    */
   close(options: { readonly deadline?: number } = {}): Promise<CloseReport> {

@@ -179,13 +179,14 @@ test("a snapshot may take its time: nobody asks for another one meanwhile", asyn
   const state = {
     snapshot: async () => {
       snapshots++;
-      await new Promise((taken) => setTimeout(taken, 500));
+      const { packetsReceived } = first.stats();
+      await until("it was asked again and again", () => first.stats().packetsReceived > packetsReceived + 20);
       return new Uint8Array(3);
     },
     restore: (snapshot: Uint8Array) => void (restored += snapshot.length),
   };
   const network = new MemoryNetwork();
-  const [first] = await members(["P1"], { network, state });
+  const [first]: Group[] = await members(["P1"], { network, state });
   const second = await member("P2", ["P1", "P2"], { network, state });
   await second.ready({ members: 2, deadline: DEADLINE_MS });
   assert.equal([snapshots, restored], [1, 3]);
